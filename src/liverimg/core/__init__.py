@@ -1,0 +1,1 @@
+"""What things are: grids, volumes, labels, measurements, findings. Frozen values on numpy alone."""

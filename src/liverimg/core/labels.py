@@ -1,0 +1,118 @@
+"""What was delineated, asked for by name and never by number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liverimg.core.errors import GridMismatchError
+from liverimg.core.grid import Grid
+from liverimg.core.volume import read_only
+
+BoolArray = NDArray[np.bool_]
+
+
+class Structure(StrEnum):
+    """Everything a label may be called."""
+
+    LIVER = "liver"
+    TUMOUR = "tumour"
+    HEPATIC_VEIN = "hepatic_vein"
+    PORTAL_VEIN = "portal_vein"
+    BILE_DUCT = "bile_duct"
+    GALLBLADDER = "gallbladder"
+    INFERIOR_VENA_CAVA = "inferior_vena_cava"
+    AORTA = "aorta"
+    SPLEEN = "spleen"
+    KIDNEY = "kidney"
+    STOMACH = "stomach"
+    BOWEL = "bowel"
+    HEART = "heart"
+    LUNG = "lung"
+    BONE = "bone"
+    PANCREAS = "pancreas"
+    GAS = "gas"
+    ASCITES = "ascites"
+    ABLATION_ZONE = "ablation_zone"
+    SKIN = "skin"
+    FAT = "fat"
+    MUSCLE = "muscle"
+    BODY = "body"
+
+
+# Labels exclude each other voxel by voxel, so "the liver" of anatomy is the parenchyma plus what lies in it.
+# BODY is everything inside the skin that has no label of its own (fat, muscle, unnamed organs).
+LIVER_CONTENTS = (
+    Structure.LIVER,
+    Structure.TUMOUR,
+    Structure.ABLATION_ZONE,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Delineated structures on one grid; one voxel carries one label at most.
+
+    Attributes:
+        array: Label values, shape ``grid.shape``, 0 for none, read-only.
+        grid: Where the voxels lie.
+        structures: Value of each structure that *could* have been drawn. A structure that is not a key was
+            never looked for: its absence from the array says nothing.
+        lesions: Values of tumours that a reader numbered apart, by lesion name. They count as tumour too.
+    """
+
+    array: NDArray[np.uint8] = field(repr=False)
+    grid: Grid
+    structures: Mapping[Structure, int]
+    lesions: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.grid.shape:
+            raise GridMismatchError(f"the labels have shape {self.array.shape}, their grid {self.grid.shape}")
+        values = [*self.structures.values(), *self.lesions.values()]
+        if len(set(values)) != len(values) or 0 in values:
+            raise ValueError("each structure wants a value of its own, and 0 means none")
+        object.__setattr__(self, "array", read_only(self.array))
+        object.__setattr__(self, "structures", MappingProxyType(dict(self.structures)))
+        object.__setattr__(self, "lesions", MappingProxyType(dict(self.lesions)))
+
+    def knows(self, structure: Structure) -> bool:
+        """Whether the structure was looked for at all."""
+        return structure in self.structures or (structure is Structure.TUMOUR and bool(self.lesions))
+
+    def mask(self, *structures: Structure) -> BoolArray:
+        """Voxels of any of the structures; all false for one that was never looked for."""
+        values = [self.structures[s] for s in structures if s in self.structures]
+        if Structure.TUMOUR in structures:
+            values += list(self.lesions.values())
+        table = np.zeros(256, dtype=bool)
+        table[values] = True
+        return np.asarray(table[self.array])
+
+    def has(self, structure: Structure) -> bool:
+        """Whether at least one voxel carries the structure."""
+        return bool(self.mask(structure).any())
+
+
+@dataclass(frozen=True)
+class LabelQuality:
+    """How far a set of labels can be trusted; measurements take their bands from it.
+
+    Attributes:
+        origin: ``model``, ``external`` (given with ``--labels``) or ``edited`` (corrected by a reader).
+        surface_error_mm: Per structure, the distance within which the true surface lies in 95 % of places,
+            beyond what the voxel size explains.
+        not_visible: Structures that cannot be judged on this image, each with its reason. Their distances
+            are unknown, not far.
+        model: Name and version of the model that drew them, if one did.
+    """
+
+    origin: str
+    surface_error_mm: Mapping[Structure, float] = field(default_factory=dict)
+    not_visible: Mapping[Structure, str] = field(default_factory=dict)
+    model: str | None = None

@@ -1,0 +1,117 @@
+"""NIfTI in and out: the one place where LPS becomes RAS and (k, j, i) becomes (i, j, k)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from isal import igzip
+from numpy.typing import NDArray
+
+from liverimg.core.errors import GridMismatchError, InputRefusedError
+from liverimg.core.grid import Grid
+from liverimg.core.labels import LabelMap, Structure
+from liverimg.core.volume import Quantity, Volume
+
+# NIfTI's x and y run to the Right and the Anterior: both ends of the first two axes change sign.
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# NIfTI stores (i, j, k, 1); our index vectors are (k, j, i, 1).
+_KJI_TO_IJK = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=float)
+_SCANNER_ANATOMICAL = 1
+_MAXIMUM_LABEL = 255
+# Level 1 is the speed that makes compressed volumes worth writing at all (see docs/explanation/libraries.md).
+_COMPRESSION_LEVEL = 1
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """Writes a volume as ``.nii.gz``; equal volumes give equal bytes."""
+    _write(path, volume.array, volume.grid)
+
+
+def write_labels(path: Path, labels: LabelMap) -> None:
+    """Writes label values as ``.nii.gz`` of unsigned bytes. The names belong beside it, in ``labels.json``."""
+    _write(path, labels.array, labels.grid)
+
+
+def read_volume(path: Path, quantity: Quantity, *, frame_of_reference_uid: str | None = None) -> Volume:
+    """Reads a scalar volume.
+
+    Raises:
+        InputRefusedError: The file is not a readable three-dimensional NIfTI.
+    """
+    array, grid = _read(path, frame_of_reference_uid)
+    return Volume(array, grid, quantity)
+
+
+def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Mapping[str, int], on: Grid) -> LabelMap:
+    """Reads label values that lie on a known grid.
+
+    Args:
+        path: The NIfTI file.
+        structures: Value of each structure.
+        lesions: Values of tumours numbered apart.
+        on: The grid that the labels must lie on; taken over exactly, since NIfTI keeps single precision.
+
+    Raises:
+        InputRefusedError: Unreadable, or the values are not whole numbers from 0 to 255.
+        GridMismatchError: The labels lie on another grid.
+    """
+    array, grid = _read(path, on.frame_of_reference_uid)
+    if not grid.fits_in_space(on):
+        raise GridMismatchError(
+            f"{path.name} lies on another grid than the image: found {_describe(grid)}, "
+            f"expected {_describe(on)}; resample the labels onto the image, or export them from it"
+        )
+    whole = np.asarray(array)
+    if not np.issubdtype(whole.dtype, np.integer):
+        if not np.array_equal(whole, np.rint(whole)):
+            raise InputRefusedError(
+                f"{path.name} holds fractions, expected whole label values; threshold probabilities first"
+            )
+        whole = np.rint(whole)
+    if whole.size and (whole.min() < 0 or whole.max() > _MAXIMUM_LABEL):
+        raise InputRefusedError(
+            f"{path.name} holds label values from {whole.min()} to {whole.max()}, expected 0 to {_MAXIMUM_LABEL}"
+        )
+    return LabelMap(whole.astype(np.uint8), on, structures, lesions)
+
+
+def _write(path: Path, array: NDArray[Any], grid: Grid) -> None:
+    stored = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    affine = _LPS_TO_RAS @ grid.affine @ _KJI_TO_IJK
+    image = nibabel.Nifti1Image(stored.T, affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, code=_SCANNER_ANATOMICAL)
+    # A qform can't hold shear; where the axes are not at right angles only the sform is claimed.
+    image.set_qform(affine, code=_SCANNER_ANATOMICAL if grid.is_orthogonal() else 0)
+    path.write_bytes(igzip.compress(image.to_bytes(), compresslevel=_COMPRESSION_LEVEL, mtime=0))
+
+
+def _read(path: Path, frame_of_reference_uid: str | None) -> tuple[NDArray[Any], Grid]:
+    try:
+        image = nibabel.load(path)
+        array = np.asarray(image.dataobj)
+    except FileNotFoundError:
+        raise InputRefusedError(f"{path.name} does not exist; expected a NIfTI file (.nii or .nii.gz)") from None
+    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+        raise InputRefusedError(
+            f"{path.name} is not a readable NIfTI file ({type(error).__name__}); expected .nii or .nii.gz"
+        ) from error
+    if array.ndim > 3 and set(array.shape[3:]) == {1}:
+        array = array.reshape(array.shape[:3])
+    if array.ndim != 3:
+        raise InputRefusedError(f"{path.name} has {array.ndim} dimensions, expected 3")
+    affine = _LPS_TO_RAS @ np.asarray(image.affine, dtype=float) @ np.linalg.inv(_KJI_TO_IJK)
+    array_kji = array.T
+    shape = (array_kji.shape[0], array_kji.shape[1], array_kji.shape[2])
+    return array_kji, Grid(shape, affine, frame_of_reference_uid)
+
+
+def _describe(grid: Grid) -> str:
+    size = " x ".join(str(n) for n in grid.shape)
+    spacing = " x ".join(f"{s:.3g}" for s in grid.spacing_mm)
+    origin = ", ".join(f"{o:.1f}" for o in grid.origin_lps_mm)
+    return f"{size} voxels (k, j, i) of {spacing} mm from ({origin}) LPS mm"

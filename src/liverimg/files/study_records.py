@@ -1,0 +1,122 @@
+"""``study.json``, ``labels.json`` and ``label_quality.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from liverimg.core.labels import LabelMap, LabelQuality, Structure
+from liverimg.core.study import Modality, Phase, PhaseEvidence, Rejected, Series, Study
+from liverimg.core.volume import Quantity
+from liverimg.files.records import Record, grid_from_record, grid_to_record
+
+SCHEMA_VERSION = "0.1"
+
+
+def study_to_record(
+    study: Study, *, files: Sequence[str], quantities: Sequence[Quantity], reference: int | None
+) -> Record:
+    """A study as ``study.json``.
+
+    Args:
+        study: What was ingested.
+        files: Path of each series' volume, relative to the workspace.
+        quantities: What a voxel of each volume means.
+        reference: Which series labels and measurements refer to.
+    """
+    return {
+        "record": "study",
+        "schema_version": SCHEMA_VERSION,
+        "study_instance_uid": study.study_instance_uid,
+        "study_date": study.study_date,
+        "reference_volume": files[reference] if reference is not None else None,
+        "volumes": [
+            _series_to_record(series, file, quantity)
+            for series, file, quantity in zip(study.series, files, quantities, strict=True)
+        ],
+        "rejected": [{"what": r.what, "code": r.code, "reason": r.reason} for r in study.rejected],
+    }
+
+
+def study_from_record(record: Mapping[str, Any]) -> Study:
+    """The inverse of :func:`study_to_record`, without its file names."""
+    return Study(
+        study_instance_uid=record["study_instance_uid"],
+        study_date=record["study_date"],
+        series=tuple(_series_from_record(v) for v in record["volumes"]),
+        rejected=tuple(Rejected(r["what"], r["code"], r["reason"]) for r in record["rejected"]),
+    )
+
+
+def _series_to_record(series: Series, file: str, quantity: Quantity) -> Record:
+    return {
+        "file": file,
+        "series_instance_uid": series.series_instance_uid,
+        "modality": series.modality.value,
+        "quantity": quantity.value,
+        "phase": series.phase.value,
+        "phase_evidence": [
+            {"source": e.source, "says": e.says.value, "detail": e.detail} for e in series.phase_evidence
+        ],
+        "description": series.description,
+        "flags": list(series.flags),
+        "acquired_at": series.acquired_at,
+        "grid": grid_to_record(series.grid),
+        "sop_instance_uids": list(series.sop_instance_uids),
+    }
+
+
+def _series_from_record(record: Mapping[str, Any]) -> Series:
+    return Series(
+        series_instance_uid=record["series_instance_uid"],
+        modality=Modality(record["modality"]),
+        phase=Phase(record["phase"]),
+        phase_evidence=tuple(
+            PhaseEvidence(e["source"], Phase(e["says"]), e["detail"]) for e in record["phase_evidence"]
+        ),
+        grid=grid_from_record(record["grid"]),
+        description=record["description"],
+        flags=tuple(record["flags"]),
+        sop_instance_uids=tuple(record["sop_instance_uids"]),
+        acquired_at=record["acquired_at"],
+    )
+
+
+def label_names_to_record(labels: LabelMap) -> dict[str, int]:
+    """``labels.json``: structure or ``tumour_<lesion name>`` to value."""
+    names = {structure.value: value for structure, value in labels.structures.items()}
+    return names | {f"{Structure.TUMOUR}_{name}": value for name, value in labels.lesions.items()}
+
+
+def label_names_from_record(record: Mapping[str, int]) -> tuple[dict[Structure, int], dict[str, int]]:
+    """Structures and separately numbered lesions of a ``labels.json``.
+
+    Raises:
+        ValueError: A name is no structure of ours.
+    """
+    prefix = f"{Structure.TUMOUR}_"
+    lesions = {n.removeprefix(prefix): v for n, v in record.items() if n.startswith(prefix)}
+    structures = {Structure(n): v for n, v in record.items() if not n.startswith(prefix)}
+    return structures, lesions
+
+
+def quality_to_record(quality: LabelQuality) -> Record:
+    """``label_quality.json``."""
+    return {
+        "record": "label_quality",
+        "schema_version": SCHEMA_VERSION,
+        "origin": quality.origin,
+        "surface_error_mm": {s.value: round(float(v), 3) for s, v in quality.surface_error_mm.items()},
+        "not_visible": {s.value: reason for s, reason in quality.not_visible.items()},
+        "model": quality.model,
+    }
+
+
+def quality_from_record(record: Mapping[str, Any]) -> LabelQuality:
+    """The inverse of :func:`quality_to_record`."""
+    return LabelQuality(
+        origin=record["origin"],
+        surface_error_mm={Structure(s): float(v) for s, v in record["surface_error_mm"].items()},
+        not_visible={Structure(s): str(r) for s, r in record["not_visible"].items()},
+        model=record["model"],
+    )

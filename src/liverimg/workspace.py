@@ -1,0 +1,282 @@
+"""The output folder of one study: the only room that knows a file name.
+
+A stage never writes into the folder itself. It fills a :class:`Draft`, which is fsynced and renamed into
+place when it is whole. The stage's old provenance is removed before the first rename and the new one written
+after the last, so a run killed at any moment leaves either the last whole state or a stage without
+provenance, which is simply run again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from liverimg.core.errors import RecordInvalidError, WorkspaceError
+from liverimg.files import records
+
+_BLOCK = 1 << 20
+
+
+class Artefact(StrEnum):
+    """Everything that a stage may leave for the next, by its place in the folder."""
+
+    STUDY = "study.json"
+    VOLUMES = "volumes"
+    LABELS = "labels.nii.gz"
+    LABEL_NAMES = "labels.json"
+    LABEL_QUALITY = "label_quality.json"
+    MEASUREMENTS = "measurements.json"
+    ASSESSMENT = "assessment.json"
+    REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a stage's outputs came to be.
+
+    Attributes:
+        stage: Name of the stage.
+        version: The stage's own version.
+        key: Hash of everything the outputs depend on.
+        reads: Hash of each artefact read.
+        writes: Hash of each artefact written.
+        depends_on: Hash of each input from outside the folder (study, model, criteria).
+        settings: The stage's settings, without paths.
+        software: Versions that took part.
+        details: What else is worth knowing, such as the seconds that it took.
+    """
+
+    stage: str
+    version: int
+    key: str
+    reads: Mapping[str, str]
+    writes: Mapping[str, str]
+    depends_on: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    software: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def hash_file(path: Path) -> str:
+    """Sha256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def hash_tree(folder: Path) -> str:
+    """Sha256 over a folder: each file's relative name and content, in order of name; links not followed."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+class Workspace:
+    """The output folder of one study, for reading; see :meth:`draft` for writing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    # ---- life ----
+
+    def check_usable(self) -> None:
+        """Refuses a place that can't become or isn't a workspace, before any work is done.
+
+        Raises:
+            WorkspaceError: Not a folder, not writable, or full of something else.
+        """
+        existing = self.folder
+        while not existing.exists():
+            existing = existing.parent
+        if not existing.is_dir():
+            raise WorkspaceError(f"{existing} is a file; give --out a folder to write into")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise WorkspaceError(f"{existing} can't be written to; give --out a folder that you may write to")
+        if existing == self.folder and not self._provenance_folder.is_dir() and any(self.folder.iterdir()):
+            raise WorkspaceError(
+                f"{self.folder} is not empty and holds no liverimg results; give --out a new or an empty folder"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second run out of the folder; the system drops the lock when a run is killed."""
+        self.check_usable()
+        created = not self.folder.exists()
+        untouched = created or not any(self.folder.iterdir())
+        try:
+            self._provenance_folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._provenance_folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise WorkspaceError(
+                f"{self.folder} can't be written to ({error.strerror}); give --out a folder that you may write to"
+            ) from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WorkspaceError(
+                    f"another run is at work in {self.folder}; wait for it, or give another --out"
+                ) from None
+            self._remove_drafts()
+            yield
+        finally:
+            os.close(handle)
+            if untouched and not any(self._provenance_folder.glob("*.json")):
+                self._leave_no_trace(folder_too=created)
+
+    def _leave_no_trace(self, *, folder_too: bool) -> None:
+        """Empties the folder again after a refused study."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+        if folder_too:
+            self.folder.rmdir()
+
+    def _remove_drafts(self) -> None:
+        for leftover in self.folder.glob(".draft-*"):
+            shutil.rmtree(leftover)
+
+    # ---- provenance ----
+
+    @property
+    def _provenance_folder(self) -> Path:
+        return self.folder / "provenance"
+
+    def provenance(self, stage: str) -> Provenance | None:
+        """How the stage's present outputs came to be; None when it never finished."""
+        path = self._provenance_folder / f"{stage}.json"
+        if not path.is_file():
+            return None
+        try:
+            return Provenance(**records.load(path))
+        except (RecordInvalidError, TypeError):
+            return None
+
+    def path(self, artefact: Artefact) -> Path:
+        """Where the artefact lies."""
+        return self.folder / artefact.value
+
+    def hash_of(self, artefact: Artefact) -> str | None:
+        """Hash of the artefact as it lies there now; None when it is missing."""
+        path = self.path(artefact)
+        if path.is_dir():
+            return hash_tree(path)
+        return hash_file(path) if path.is_file() else None
+
+    def is_edited(self, artefact: Artefact, *, by: str) -> bool:
+        """Whether somebody changed the artefact after the stage ``by`` wrote it."""
+        provenance = self.provenance(by)
+        now = self.hash_of(artefact)
+        return provenance is not None and now is not None and provenance.writes.get(artefact.value) != now
+
+    def record(self, artefact: Artefact, kind: str) -> records.Record:
+        """A JSON artefact, checked against its schema.
+
+        Raises:
+            RecordInvalidError: Missing or broken.
+        """
+        record = records.load(self.path(artefact))
+        records.check(record, kind, artefact.value)
+        return record
+
+    # ---- writing ----
+
+    @contextmanager
+    def draft(self, stage: str) -> Iterator[Draft]:
+        """A folder to fill; what is in it is thrown away unless :meth:`Draft.commit` was called."""
+        place = self.folder / f".draft-{stage}"
+        if place.exists():
+            shutil.rmtree(place)
+        place.mkdir(parents=True)
+        try:
+            yield Draft(self, stage, place)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def remember(self, name: str, record: Mapping[str, Any]) -> None:
+        """Writes a small record of our own into the provenance folder, whole or not at all."""
+        _write_atomically(self._provenance_folder / f"{name}.json", records.dump(record))
+
+    def recall(self, name: str) -> records.Record | None:
+        """What :meth:`remember` wrote under that name."""
+        path = self._provenance_folder / f"{name}.json"
+        return records.load(path) if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a stage has made so far, not yet visible to anyone."""
+
+    workspace: Workspace
+    stage: str
+    folder: Path
+
+    def path(self, artefact: Artefact, *parts: str) -> Path:
+        """Where to write the artefact, or a file inside an artefact that is a folder."""
+        path = self.folder.joinpath(artefact.value, *parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def put_record(self, artefact: Artefact, kind: str, record: Mapping[str, Any]) -> None:
+        """Writes a JSON artefact after holding it against its schema."""
+        records.check(record, kind, artefact.value)
+        self.path(artefact).write_text(records.dump(record), encoding="utf-8")
+
+    def put_text(self, artefact: Artefact, text: str) -> None:
+        """Writes a text artefact."""
+        self.path(artefact).write_text(text, encoding="utf-8")
+
+    def commit(self, provenance: Provenance) -> None:
+        """Makes the draft the folder's present state.
+
+        Args:
+            provenance: How it came to be; its ``writes`` are filled in here.
+        """
+        made = sorted(p.name for p in self.folder.iterdir())
+        for path in self.folder.rglob("*"):
+            if path.is_file():
+                _fsync(path)
+        root = self.workspace.folder
+        record_path = root / "provenance" / f"{self.stage}.json"
+        with suppress(FileNotFoundError):
+            record_path.unlink()
+        _fsync(record_path.parent)
+        for name in made:
+            target = root / name
+            if target.is_dir():
+                target.rename(self.folder / f"replaced-{name}")
+            (self.folder / name).rename(target)
+        _fsync(root)
+        writes = {name: self.workspace.hash_of(Artefact(name)) or "" for name in made}
+        record = asdict(provenance) | {"writes": writes}
+        _write_atomically(record_path, records.dump(record))
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    _fsync(temporary)
+    temporary.rename(path)
+    _fsync(path.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,133 @@
+"""Records: what is written is what is read, and the schema notices what is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from liverimg.core.errors import RecordInvalidError
+from liverimg.core.labels import LabelQuality, Structure
+from liverimg.core.measurement import EvidencePoint, Lesion, Measurement, MeasurementSet, NotMeasured
+from liverimg.files import records
+from liverimg.files.result_records import measurements_from_record, measurements_to_record
+from liverimg.files.study_records import (
+    label_names_from_record,
+    quality_from_record,
+    quality_to_record,
+)
+from liverimg.files.tables import load_criteria, read_table, structure_styles
+
+STUDY = {
+    "study_instance_uid": "1.2.3",
+    "study_date": "20260101",
+    "reference_series_instance_uid": "1.2.3.4",
+    "reference_volume": "volumes/01_ct_portal_venous.nii.gz",
+    "modality": "CT",
+    "phase": "portal_venous",
+    "spacing_kji_mm": [2.5, 0.8, 0.7],
+}
+LABELS = {"origin": "model", "model": "liver_ct 0.1.0", "sha256": "0" * 64}
+SET = MeasurementSet(
+    lesions=(
+        Lesion(
+            "L1",
+            (1.0, 2.0, 3.0),
+            (
+                Measurement(
+                    "axial_long_diameter",
+                    "L1",
+                    31.25,
+                    "mm",
+                    29.5,
+                    33.0,
+                    "contour",
+                    (EvidencePoint("start", (0.0, 1.0, 2.0)), EvidencePoint("end", (31.25, 1.0, 2.0))),
+                    ("1.2.3.4",),
+                ),
+                NotMeasured("distance_to_bile_duct", "L1", "no bile duct was seen: unknown, not far"),
+            ),
+        ),
+    ),
+    organs=(Measurement("liver_volume", "liver", 1500.0, "ml", 1450.0, 1550.0, "voxels"),),
+    warnings=("a warning",),
+)
+
+
+def test_measurements_survive_the_round_trip() -> None:
+    record = measurements_to_record(SET, study=STUDY, labels=LABELS)
+    assert records.problems(record, "measurements") == []
+    assert measurements_from_record(json.loads(records.dump(record))) == SET
+
+
+def test_equal_records_give_equal_text() -> None:
+    record = measurements_to_record(SET, study=STUDY, labels=LABELS)
+    backwards = dict(reversed(list(record.items())))
+    assert records.dump(record) == records.dump(backwards)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda r: r.pop("study"),
+        lambda r: r["lesions"][0]["quantities"][0].pop("high"),
+        lambda r: r["lesions"][0]["quantities"][0].update(unit="furlong"),
+        lambda r: r["lesions"][0]["quantities"][0].update(value=None),
+        lambda r: r["lesions"][0]["quantities"][1].update(value=0.0),
+        lambda r: r.update(patient_name="Doe"),
+    ],
+)
+def test_the_schema_notices(damage: object) -> None:
+    record = measurements_to_record(SET, study=STUDY, labels=LABELS)
+    damage(record)
+    assert records.problems(record, "measurements")
+    with pytest.raises(RecordInvalidError, match="schema"):
+        records.check(record, "measurements", "measurements.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
+def test_broken_json_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "measurements.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(RecordInvalidError, match=r"measurements\.json"):
+        records.load(path)
+
+
+def test_quality_survives_the_round_trip() -> None:
+    quality = LabelQuality("model", {Structure.LIVER: 2.5}, {Structure.BILE_DUCT: "not seen"}, "liver_ct 0.1.0")
+    record = quality_to_record(quality)
+    assert records.problems(record, "label_quality") == []
+    assert quality_from_record(record) == quality
+
+
+def test_lesions_numbered_apart_are_recognised() -> None:
+    structures, lesions = label_names_from_record({"liver": 1, "tumour": 2, "tumour_dome": 201})
+    assert structures == {Structure.LIVER: 1, Structure.TUMOUR: 2}
+    assert lesions == {"dome": 201}
+
+
+def test_every_structure_has_a_row_and_a_value_of_its_own() -> None:
+    styles = structure_styles()
+    assert set(styles) == set(Structure)
+    assert len({s.value for s in styles.values()}) == len(styles)
+    assert {s: styles[s].value for s in list(Structure)[:5]} == {
+        Structure.LIVER: 1,
+        Structure.TUMOUR: 2,
+        Structure.HEPATIC_VEIN: 3,
+        Structure.PORTAL_VEIN: 4,
+        Structure.BILE_DUCT: 5,
+    }
+
+
+def test_criteria_tables_load_and_each_threshold_has_a_source() -> None:
+    criteria = load_criteria(read_table("criteria/hifu_suitability"))
+    assert criteria.criteria
+    for criterion in criteria.criteria:
+        assert criterion.source
+        for threshold in criterion.thresholds:
+            assert threshold.source
+            assert threshold.unit
+
+
+def test_a_criteria_table_with_a_typing_error_is_named() -> None:
+    with pytest.raises(RecordInvalidError, match="criteria table"):
+        load_criteria({"id": "x", "title": "x", "edition": "1", "criterion": [{"idd": "a"}]})
