@@ -1,0 +1,122 @@
+"""Enhanced multi-frame CT and MR: every frame's geometry and scaling from the functional groups.
+
+PS3.3 C.7.6.16: an attribute stands either once in the shared groups or in each frame's own item. Legacy
+converted objects keep what has no macro in the "unassigned converted attributes" items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from liverimg.core.errors import DicomRefusedError
+from liverimg.dicom.classic import (
+    base_frame,
+    frame_problem,
+    image_type_problem,
+    moment,
+    object_problem,
+    with_plane,
+    with_rescale,
+)
+from liverimg.dicom.codes import Code
+from liverimg.dicom.frame import Frame, PixelBlock
+from liverimg.dicom.tags import Elements, FileMeta
+
+_SHARED: Final = 0x52009229
+_PER_FRAME: Final = 0x52009230
+_POSITION: Final = 0x00209113
+_ORIENTATION: Final = 0x00209116
+_MEASURES: Final = 0x00289110
+_RESCALE: Final = 0x00289145
+_CONTENT: Final = 0x00209111
+_ECHO: Final = 0x00189114
+_DIFFUSION: Final = 0x00189117
+_FRAME_TYPES: Final = (0x00189329, 0x00189226)
+_UNASSIGNED: Final = (0x00209171, 0x00209170)
+_EMPTY: Final = Elements({})
+
+
+def is_enhanced(elements: Elements) -> bool:
+    """Whether an object describes its frames by functional groups."""
+    return _PER_FRAME in elements
+
+
+def enhanced_frames(elements: Elements, meta: FileMeta, block: PixelBlock) -> tuple[Frame, ...]:
+    """All frames of an enhanced CT or MR object, in stored order.
+
+    Raises:
+        DicomRefusedError: The number of frame items is not the number of frames.
+    """
+    common = base_frame(elements, meta, block)
+    whole = object_problem(elements, common)
+    if whole is not None:
+        return (replace(common, problem=whole),)
+    shared = elements.first_item(_SHARED) or _EMPTY
+    items = elements.items(_PER_FRAME)
+    if len(items) != block.frames:
+        raise DicomRefusedError(
+            Code.MULTIFRAME_WITHOUT_GEOMETRY, f"{block.frames} frames but {len(items)} frame descriptions"
+        )
+    cache: dict[int, Elements | None] = {}
+    return tuple(_frame(common, shared, item, number, cache) for number, item in enumerate(items))
+
+
+def _frame(common: Frame, shared: Elements, own: Elements, number: int, cache: dict[int, Elements | None]) -> Frame:
+    def group(tag: int) -> Elements:
+        if (item := own.first_item(tag)) is not None:
+            return item
+        if tag not in cache:
+            cache[tag] = shared.first_item(tag)
+        return cache[tag] or _EMPTY
+
+    measures = group(_MEASURES)
+    frame = with_plane(replace(common, number=number), group(_POSITION), group(_ORIENTATION), measures)
+    frame = with_rescale(_with_content(frame, group(_CONTENT)), group(_RESCALE))
+    frame_type = next((kind for tag in _FRAME_TYPES if (kind := group(tag).codes(0x00089007))), common.image_type)
+    echo_ms = group(_ECHO).decimal(0x00189082)
+    b_value = group(_DIFFUSION).decimal(0x00189087)
+    thickness_mm = measures.decimal(0x00180050)
+    frame = replace(
+        frame,
+        image_type=frame_type,
+        echo_ms=common.echo_ms if echo_ms is None else echo_ms,
+        b_value=common.b_value if b_value is None else b_value,
+        thickness_mm=common.thickness_mm if thickness_mm is None else thickness_mm,
+    )
+    for tag in _UNASSIGNED:
+        frame = _with_unassigned(frame, own.first_item(tag) or (shared.first_item(tag) if number == 0 else None))
+    return replace(frame, problem=image_type_problem(frame_type) or frame_problem(frame, measures))
+
+
+def _with_content(frame: Frame, content: Elements) -> Frame:
+    """Time, acquisition and temporal position of one frame (C.7.6.16.2.2)."""
+    moments = [content.code(tag) for tag in (0x00189074, 0x00189151)]
+    text = next((value for value in moments if len(value) >= 14), "")
+    acquired_s, acquired_at = moment(text[:8], text[8:].partition("+")[0].partition("-")[0])
+    number = content.integer(0x00209156)
+    temporal = content.integer(0x00209128)
+    return replace(
+        frame,
+        acquired_s=frame.acquired_s if acquired_s is None else acquired_s,
+        acquired_at=frame.acquired_at if acquired_at is None else acquired_at,
+        acquisition_number=frame.acquisition_number if number is None else number,
+        temporal_position=frame.temporal_position if temporal is None else temporal,
+        stack_id=content.code(0x00209056),
+        instance_number=frame.number,
+    )
+
+
+def _with_unassigned(frame: Frame, item: Elements | None) -> Frame:
+    if item is None:
+        return frame
+    number = item.integer(0x00200012)
+    temporal = item.integer(0x00200100)
+    seconds, text = moment(item.code(0x00080022), item.code(0x00080032))
+    return replace(
+        frame,
+        acquisition_number=frame.acquisition_number if number is None else number,
+        temporal_position=frame.temporal_position if temporal is None else temporal,
+        acquired_s=frame.acquired_s if text is None else seconds,
+        acquired_at=frame.acquired_at if text is None else text,
+    )

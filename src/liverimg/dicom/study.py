@@ -1,0 +1,257 @@
+"""A study folder read into volumes: what the stage "ingest" and the command ``inspect`` ask for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from liverimg.core.errors import DicomRefusedError, InputRefusedError, NeedsPersonError, UsageError
+from liverimg.core.study import Modality, Phase, Rejected, Series, Study
+from liverimg.dicom.codes import Code, Flag
+from liverimg.dicom.frame import Frame, Progress
+from liverimg.dicom.group import SET_ASIDE, Candidate, candidates
+from liverimg.dicom.headers import FolderHeaders, Identity, LeftOut, read_folder, safe_uid
+from liverimg.dicom.join import join_split_volumes
+from liverimg.dicom.phase import PhaseInput, PhaseRules, decide_phase, has_contrast
+from liverimg.dicom.pixels import padding_is_plausible
+from liverimg.dicom.stack import Stack, stack_slices
+
+
+@dataclass(frozen=True)
+class StudyHeaders:
+    """A study as its headers describe it.
+
+    Attributes:
+        study: What can be used and what cannot.
+        stacks: The slices of each of ``study.series``, in the same order; for ``load_volume``.
+    """
+
+    study: Study
+    stacks: tuple[Stack, ...]
+
+
+def read_study(
+    folder: Path,
+    *,
+    phase_rules: PhaseRules,
+    overrides: Mapping[str, Phase] | None = None,
+    progress: Progress | None = None,
+) -> StudyHeaders:
+    """Reads the headers of one study, groups slices into volumes and names their phases. No pixels are read.
+
+    Args:
+        folder: The study; files may lie anywhere below, under any name.
+        phase_rules: From ``phases.toml``.
+        overrides: Phases by SeriesInstanceUID, as the user says.
+        progress: Called with (files done, files in all).
+
+    Returns:
+        The study, possibly without a single usable series: then ``study.rejected`` says why, and
+        :func:`require_usable` turns it into an error.
+
+    Raises:
+        InputRefusedError: No folder, no DICOM in it, or more than one patient.
+        NeedsPersonError: More than one study of the same patient.
+        UsageError: An override names a series that is not there.
+    """
+    if not folder.is_dir():
+        raise InputRefusedError("the study folder does not exist or is not a folder: give the folder of one study")
+    headers = read_folder(folder, progress=progress)
+    if not headers.frames and not headers.identities:
+        raise InputRefusedError(_nothing_found(headers))
+    study_uid, study_date = _one_study(headers.identities)
+    frames = tuple(_with_series_uid(frame) for frame in headers.frames)
+    rejected = _rejected_files(headers.left_out)
+    rejected += _set_aside(frames)
+    stacks, refused = _stacks([f for f in frames if f.problem is None or f.problem.code not in SET_ASIDE])
+    rejected += refused
+    series = _series(stacks, phase_rules, overrides or {})
+    _refuse_unknown_overrides(overrides or {}, frames)
+    rejected.sort(key=lambda r: (r.what, r.code, r.reason))
+    return StudyHeaders(Study(study_uid, study_date, series, tuple(rejected)), stacks)
+
+
+def require_usable(study: Study) -> None:
+    """Refuses a study from which nothing can be used.
+
+    Raises:
+        InputRefusedError: With the most frequent reason.
+    """
+    if study.series:
+        return
+    reasons = Counter(entry.code for entry in study.rejected)
+    shown = ", ".join(f"{code} ({count})" for code, count in sorted(reasons.items(), key=lambda x: (-x[1], x[0])))
+    raise InputRefusedError(
+        f"the study holds no CT or MR volume that can be used, expected at least one; refused: {shown or 'nothing'}; "
+        "inspect the study for the reason of each series"
+    )
+
+
+def _nothing_found(headers: FolderHeaders) -> str:
+    if not headers.left_out:
+        return "the study folder is empty, expected the DICOM files of one study: check the path"
+    unreadable = sum(entry.code is Code.UNREADABLE for entry in headers.left_out)
+    damaged = f" ({unreadable} of them damaged DICOM)" if unreadable else ""
+    return (
+        f"none of the {len(headers.left_out)} files in the study folder is a readable DICOM image{damaged}: "
+        "check the path, or export the study again"
+    )
+
+
+def _one_study(identities: Sequence[Identity]) -> tuple[str, str | None]:
+    """The study's UID and date, provided that all files belong to one patient and one study."""
+    patients = max(
+        len({i.patient_id for i in identities if i.patient_id}),
+        len({i.patient_name for i in identities if i.patient_name}),
+    )
+    if patients > 1:
+        raise DicomRefusedError(
+            Code.SEVERAL_PATIENTS,
+            f"the folder holds files of {patients} patients, expected one study of one patient: separate them first",
+        )
+    studies = sorted({i.study_instance_uid for i in identities if i.study_instance_uid})
+    if len(studies) > 1:
+        shown = ", ".join(safe_uid(uid) for uid in studies[:5])
+        raise NeedsPersonError(
+            f"the folder holds {len(studies)} studies ({shown}), expected one: move the one you want to a folder "
+            "of its own"
+        )
+    dates = sorted({i.study_date for i in identities if i.study_date})
+    return (safe_uid(studies[0]) if studies else ""), (dates[0] if dates else None)
+
+
+def _with_series_uid(frame: Frame) -> Frame:
+    """Replaces a missing or hostile series UID by one derived from what the series has in common."""
+    if frame.series_instance_uid and frame.series_instance_uid == safe_uid(frame.series_instance_uid):
+        return frame
+    tags = frame.phase_tags
+    common = "\n".join((frame.series_instance_uid, frame.modality, tags.series_description, tags.protocol_name))
+    number = int.from_bytes(hashlib.sha256(common.encode("utf-8", "replace")).digest()[:16], "big")
+    return replace(frame, series_instance_uid=f"2.25.{number}", made_up_series_uid=True)
+
+
+def _rejected_files(left_out: Sequence[LeftOut]) -> list[Rejected]:
+    """Unreadable DICOM by name, everything foreign under one heading, objects without pixels by series."""
+    rejected = [Rejected(e.what, e.code.value, f"{e.reason}.") for e in left_out if e.code is not Code.NOT_DICOM]
+    foreign = sum(entry.code is Code.NOT_DICOM for entry in left_out)
+    if foreign:
+        noun = "file" if foreign == 1 else "files"
+        rejected.append(Rejected(f"{foreign} {noun}", Code.NOT_DICOM.value, "Not DICOM images: left aside."))
+    counted = Counter(rejected)
+    return [
+        entry if count == 1 else replace(entry, reason=f"{entry.reason[:-1]} ({count} files).")
+        for entry, count in counted.items()
+    ]
+
+
+def _set_aside(frames: Sequence[Frame]) -> list[Rejected]:
+    counted: Counter[tuple[str, Code, str]] = Counter(
+        (frame.series_instance_uid, frame.problem.code, frame.problem.reason)
+        for frame in frames
+        if frame.problem is not None and frame.problem.code in SET_ASIDE
+    )
+    return [
+        Rejected(uid, code.value, _sentence(f"{reason} ({count} image{'s' if count > 1 else ''})"))
+        for (uid, code, reason), count in counted.items()
+    ]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _stacks(frames: Sequence[Frame]) -> tuple[tuple[Stack, ...], list[Rejected]]:
+    by_series: dict[str, list[Frame]] = {}
+    for frame in frames:
+        by_series.setdefault(frame.series_instance_uid, []).append(frame)
+    found: list[Candidate] = []
+    for uid in sorted(by_series):
+        found += candidates(tuple(by_series[uid]))
+    stacks: list[Stack] = []
+    rejected: list[Rejected] = []
+    for candidate in join_split_volumes(found):
+        try:
+            stack = stack_slices(candidate.frames)
+        except DicomRefusedError as refusal:
+            uid = min(frame.series_instance_uid for frame in candidate.frames)
+            rejected.append(Rejected(uid, str(refusal.code), _sentence(str(refusal))))
+            continue
+        padding = (
+            () if all(f.padding is None or padding_is_plausible(f) for f in stack.frames) else (Flag.PADDING_IGNORED,)
+        )
+        flags = tuple(sorted({*candidate.flags, *stack.flags, *padding}))
+        stacks.append(replace(stack, flags=flags))
+    stacks.sort(key=_stack_order)
+    return tuple(stacks), [
+        entry if count == 1 else replace(entry, reason=f"{entry.reason[:-1]} ({count} times).")
+        for entry, count in Counter(rejected).items()
+    ]
+
+
+def _stack_order(stack: Stack) -> tuple[object, ...]:
+    times = [frame.acquired_s for frame in stack.frames if frame.acquired_s is not None]
+    return (
+        min(times) if times else float("inf"),
+        min(frame.series_instance_uid for frame in stack.frames),
+        stack.frames[0].temporal_position or 0,
+        stack.frames[0].acquisition_number or 0,
+        min(frame.instance_number or 0 for frame in stack.frames),
+        stack.frames[0].sop_instance_uid,
+    )
+
+
+def _series(stacks: Sequence[Stack], rules: PhaseRules, overrides: Mapping[str, Phase]) -> tuple[Series, ...]:
+    series = []
+    for stack in stacks:
+        first = stack.frames[0]
+        uid = min(frame.series_instance_uid for frame in stack.frames)
+        times = sorted((f.acquired_s, f.acquired_at) for f in stack.frames if f.acquired_s is not None)
+        decision = decide_phase(
+            PhaseInput(
+                modality=Modality(first.modality),
+                tags=first.phase_tags,
+                acquired_s=times[0][0] if times else None,
+                before_contrast=_is_before_contrast(stack, stacks, rules),
+            ),
+            rules,
+            override=overrides.get(uid),
+        )
+        sop_uids = tuple(safe_uid(frame.sop_instance_uid) for frame in stack.frames)
+        series.append(
+            Series(
+                series_instance_uid=uid,
+                modality=Modality(first.modality),
+                phase=decision.phase,
+                phase_evidence=decision.evidence,
+                grid=stack.grid,
+                description=first.phase_tags.series_description,
+                flags=tuple(sorted(flag.value for flag in {*stack.flags, *decision.flags})),
+                sop_instance_uids=tuple(dict.fromkeys(sop_uids)),
+                acquired_at=times[0][1] if times else None,
+            )
+        )
+    return tuple(series)
+
+
+def _is_before_contrast(stack: Stack, stacks: Sequence[Stack], rules: PhaseRules) -> bool:
+    """Whether the tags name no contrast, while every volume acquired with contrast came later.
+
+    Series computed afterwards lose their contrast tags, so they prove nothing.
+    """
+    own_s = stack.frames[0].acquired_s
+    later_s = [s.frames[0].acquired_s for s in stacks if has_contrast(s.frames[0].phase_tags, rules)]
+    if Flag.DERIVED_IMAGE in stack.flags or own_s is None or not later_s:
+        return False
+    return all(time_s is not None and time_s > own_s for time_s in later_s)
+
+
+def _refuse_unknown_overrides(overrides: Mapping[str, Phase], frames: Sequence[Frame]) -> None:
+    unknown = sorted(set(overrides) - {frame.series_instance_uid for frame in frames})
+    if unknown:
+        raise UsageError(
+            f"a phase was given for series {safe_uid(unknown[0]) or '(no UID)'}, which is not in the study: "
+            "inspect the study for its series UIDs"
+        )

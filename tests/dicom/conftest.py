@@ -1,0 +1,29 @@
+"""Fixtures of the DICOM room."""
+
+import importlib.util
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from liverimg.dicom.phase import PhaseRules
+
+
+@pytest.fixture(scope="session")
+def build() -> ModuleType:
+    """The module ``tests/dicom/build.py``: writes small DICOM studies to order."""
+    spec = importlib.util.spec_from_file_location("dicom_build", Path(__file__).with_name("build.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def rules(repository: Path) -> PhaseRules:
+    """The phase rules as they are shipped."""
+    text = (repository / "src" / "liverimg" / "data" / "phases.toml").read_text(encoding="utf-8")
+    return PhaseRules.from_table(tomllib.loads(text))
