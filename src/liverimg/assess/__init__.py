@@ -1,0 +1,1 @@
+"""The craft of judging measurements against published criteria, which live in data."""

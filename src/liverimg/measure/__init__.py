@@ -1,0 +1,1 @@
+"""The craft of measuring labels: sizes, depths, distances, each with its band."""

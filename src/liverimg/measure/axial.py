@@ -1,0 +1,158 @@
+"""Diameters in an axial plane, as a reader draws them, on the sub-voxel contour."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import ConvexHull
+from scipy.spatial.distance import cdist
+
+from liverimg.core.grid import FloatArray, Grid
+from liverimg.measure.surface import Surface, contours
+
+_CHORDS_PER_PIXEL = 4
+_ROWS = 512  # of the table of distances at a time, to keep it small
+
+
+@dataclass(frozen=True, eq=False)
+class AxialDiameters:
+    """Long and short diameter in one axial plane; end points in LPS mm, shape (2, 3).
+
+    ``between_slices_mm`` says how much longer they may be between the acquired slices.
+    """
+
+    long_mm: float
+    long_ends: FloatArray
+    short_mm: float
+    short_ends: FloatArray
+    plane_centre: FloatArray
+    between_slices_mm: float
+
+
+def axial_diameters(surface: Surface) -> AxialDiameters:
+    """Long and short axial diameter of a surface.
+
+    Axial planes are those of the array's first axis (the one nearest to Superior). Where slices are stacked
+    along it, only the acquired slices count, as a reader would measure; otherwise each plane of the refined grid.
+    """
+    step = surface.steps[0]
+    planes = range(0, surface.level.shape[0], step)
+    best: tuple[float, int, FloatArray, FloatArray] | None = None
+    lengths = np.zeros(surface.level.shape[0])
+    for k in planes:
+        contour = _contour_lps(surface, k)
+        if len(contour) < 3:
+            continue
+        ends = farthest(contour)
+        lengths[k] = float(np.linalg.norm(ends[1] - ends[0]))
+        if best is None or lengths[k] > best[0] + 1e-9:
+            best = (lengths[k], k, ends, contour)
+    if best is None:
+        raise ValueError("the surface has no contour in any axial plane")
+    long_mm, k, ends, contour = best
+    short_ends = _longest_across(surface, k, contour, ends)
+    return AxialDiameters(
+        long_mm=long_mm,
+        long_ends=ends,
+        short_mm=float(np.linalg.norm(short_ends[1] - short_ends[0])),
+        short_ends=short_ends,
+        plane_centre=contour.mean(axis=0),
+        between_slices_mm=_gain_between_slices(lengths, k, step, float(surface.spacing_mm[0])),
+    )
+
+
+def _contour_lps(surface: Surface, k: int) -> FloatArray:
+    plane = surface.level[k]
+    if plane.max() <= 0:
+        return np.empty((0, 3))
+    lines = contours(plane)
+    if not lines:
+        return np.empty((0, 3))
+    in_plane = np.concatenate(lines)
+    index = np.column_stack([np.full(len(in_plane), float(k)), in_plane])
+    return surface.grid.index_to_lps_mm(index)
+
+
+def _flattened(points: FloatArray, grid: Grid) -> tuple[FloatArray, FloatArray]:
+    """Points of one plane in two perpendicular coordinates, and the basis (2, 3)."""
+    along_i = grid.directions[2]
+    along_j = grid.directions[1] - (grid.directions[1] @ along_i) * along_i
+    basis = np.stack([along_i, along_j / np.linalg.norm(along_j)])
+    return points @ basis.T, basis
+
+
+def farthest(points: FloatArray) -> FloatArray:
+    """The two points farthest apart, shape (2, 3), found on the convex hull; ordered by place."""
+    spread = points - points.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(spread, full_matrices=False)
+    flat = spread @ axes[: 3 if sizes[-1] > 1e-6 * sizes[0] else 2].T
+    corners = np.sort(ConvexHull(flat).vertices)
+    best = (-1.0, 0, 0)
+    for row in range(0, len(corners), _ROWS):
+        # Rounded, so that ties fall the same way whatever the array's order was.
+        lengths = np.round(cdist(points[corners[row : row + _ROWS]], points[corners]), 9)
+        first, second = np.unravel_index(int(np.argmax(lengths)), lengths.shape)
+        if lengths[first, second] > best[0]:
+            best = (float(lengths[first, second]), row + int(first), int(second))
+    return _ordered(points[corners[[best[1], best[2]]]])
+
+
+def _ordered(ends: FloatArray) -> FloatArray:
+    return ends if tuple(np.round(ends[0], 6)) <= tuple(np.round(ends[1], 6)) else ends[::-1]
+
+
+def _longest_across(surface: Surface, k: int, contour: FloatArray, long_ends: FloatArray) -> FloatArray:
+    """End points of the longest line perpendicular to the long diameter, outer edge to outer edge."""
+    origin = long_ends[0]
+    flat, basis = _flattened(contour - origin, surface.grid)
+    along = (long_ends[1] - long_ends[0]) @ basis.T
+    length = float(np.linalg.norm(along))
+    along = along / length
+    across = np.array([-along[1], along[0]])
+    segments = _segments(surface, k, origin, basis)
+    u, v = segments @ along, segments @ across
+    low, high = float((flat @ along).min()), float((flat @ along).max())
+    pixel = float(surface.spacing_mm[1:].min())
+    places = np.linspace(low, high, max(8, int((high - low) / pixel * _CHORDS_PER_PIXEL)))[1:-1]
+    best = (-1.0, 0.0, 0.0, 0.0)
+    for place in places:
+        crosses = (u[:, 0] - place) * (u[:, 1] - place) <= 0
+        run = u[crosses, 1] - u[crosses, 0]
+        share = np.divide(place - u[crosses, 0], run, out=np.zeros_like(run), where=run != 0)
+        heights = v[crosses, 0] + share * (v[crosses, 1] - v[crosses, 0])
+        if len(heights) >= 2 and heights.max() - heights.min() > best[0] + 1e-9:
+            best = (float(heights.max() - heights.min()), float(place), float(heights.min()), float(heights.max()))
+    _, place, bottom, top = best
+    flat_ends = np.stack([place * along + bottom * across, place * along + top * across])
+    return _ordered(origin + flat_ends @ basis)
+
+
+def _segments(surface: Surface, k: int, origin: FloatArray, basis: FloatArray) -> FloatArray:
+    """Contour pieces of a plane in the flat coordinates, shape (n, 2 ends, 2)."""
+    pieces = []
+    for line in contours(surface.level[k]):
+        index = np.column_stack([np.full(len(line), float(k)), line])
+        flat = (surface.grid.index_to_lps_mm(index) - origin) @ basis.T
+        pieces.append(np.stack([flat[:-1], flat[1:]], axis=1))
+    return np.concatenate(pieces)
+
+
+def _gain_between_slices(lengths: FloatArray, k: int, step: int, spacing_mm: float) -> float:
+    """How much longer the long diameter may be between slices.
+
+    The squared diameters of an ellipsoid's slices lie on a parabola, whose top three slices tell. With an empty
+    slice beside the longest one, the lesion's middle may lie up to half a slice away: as a ball it would have the
+    diameter ``sqrt(length**2 + spacing**2)``.
+    """
+    here = float(lengths[k])
+    if step == 1:
+        return 0.0
+    before, after = (float(lengths[n]) if 0 <= n < len(lengths) else 0.0 for n in (k - step, k + step))
+    if before == 0 or after == 0:
+        return math.hypot(here, spacing_mm) - here
+    bend = before**2 - 2 * here**2 + after**2
+    if bend >= 0:
+        return 0.0
+    return max(0.0, math.sqrt(here**2 - (after**2 - before**2) ** 2 / (8 * bend)) - here)

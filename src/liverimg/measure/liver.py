@@ -1,0 +1,105 @@
+"""The liver of anatomy, which is more than the voxels labelled as liver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import edt
+import fill_voids
+import numpy as np
+
+from liverimg.core.grid import FloatArray, Grid
+from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
+from liverimg.measure.lesions import LesionMask
+from liverimg.measure.scene import Box, Scene
+from liverimg.measure.settings import MeasureSettings
+
+TREES_IN_LIVER = (Structure.HEPATIC_VEIN, Structure.PORTAL_VEIN, Structure.BILE_DUCT)
+_COARSE_VOXELS = 400_000  # the closing decides which vessel voxels are inside; that needs no finer grid
+
+
+@dataclass(frozen=True, eq=False)
+class LiverBody:
+    """The liver of anatomy.
+
+    Attributes:
+        mask: Parenchyma, tumour, ablation zone, holes, and the vessels and ducts that lie inside; in a box.
+        grid: Grid of the box.
+        box: Where the box lies in the scene.
+        touches_image_edge: Whether part of the liver may lie outside the image.
+        doubtful_low_ml: Volume of vessels and ducts counted that a stricter rule would leave out.
+        doubtful_high_ml: Volume of vessels and ducts left out that a more generous rule would count.
+    """
+
+    mask: BoolArray = field(repr=False)
+    grid: Grid
+    box: Box
+    touches_image_edge: bool
+    doubtful_low_ml: float = 0.0
+    doubtful_high_ml: float = 0.0
+
+
+def liver_body(scene: Scene, *, apart: tuple[LesionMask, ...], settings: MeasureSettings) -> LiverBody | None:
+    """The liver with what belongs to it, or None when no liver is drawn.
+
+    A voxel of the hepatic veins, the portal vein or the bile ducts counts when it lies within the morphological
+    closing of parenchyma, tumours and ablation zones; the trunks at the hilum stay outside. Where exactly a trunk
+    leaves the liver is a convention: what half the radius would leave out, and what lies within the radius of the
+    liver without being enclosed by it, is told apart as doubtful.
+
+    Args:
+        scene: What is drawn.
+        apart: Lesions that lie apart from the liver and don't count.
+        settings: Radius of the closing.
+    """
+    if scene.box(Structure.LIVER) is None:
+        return None
+    box = scene.box(*LIVER_CONTENTS)
+    if box is None:
+        raise AssertionError("a scene with a liver has liver contents")
+    solid = scene.mask(box, *LIVER_CONTENTS)
+    for lesion in apart:
+        window = tuple(
+            slice(s - b.start, s - b.start + n)
+            for s, b, n in zip(lesion.start_kji, box, lesion.mask.shape, strict=True)
+        )
+        solid[window] &= ~lesion.mask
+    grid = scene.crop_grid(box)
+    trees = scene.mask(box, *TREES_IN_LIVER)
+    if not trees.any():
+        return LiverBody(np.asarray(fill_voids.fill(solid)), grid, box, scene.at_edge(box))
+    radius_mm = settings.liver_closing_radius_mm
+    near, closed = _grown_and_closed(solid, grid, radius_mm)
+    _, strictly_closed = _grown_and_closed(solid, grid, radius_mm / 2)
+    return LiverBody(
+        np.asarray(fill_voids.fill(solid | (trees & closed))),
+        grid,
+        box,
+        scene.at_edge(box),
+        doubtful_low_ml=float((trees & closed & ~strictly_closed).sum() * grid.voxel_ml),
+        doubtful_high_ml=float((trees & near & ~closed).sum() * grid.voxel_ml),
+    )
+
+
+def _grown_and_closed(solid: BoolArray, grid: Grid, radius_mm: float) -> tuple[BoolArray, BoolArray]:
+    """Dilation and closing by a ball, on a grid coarse enough to be quick, brought back by nearest neighbour."""
+    spacing = grid.spacing_mm
+    step_mm = max(float(spacing.max()), (solid.size * grid.voxel_ml * 1000 / _COARSE_VOXELS) ** (1 / 3))
+    steps = np.maximum(1, np.floor(step_mm / spacing)).astype(int)
+    coarse = solid[:: steps[0], :: steps[1], :: steps[2]]
+    pads = [int(p) for p in np.ceil(radius_mm / (spacing * steps)) + 1]
+    padded = np.pad(coarse, [(p, p) for p in pads])
+    grown = _distance_mm(~padded, spacing * steps) <= radius_mm
+    shrunk = _distance_mm(grown, spacing * steps) > radius_mm
+    unpad = tuple(slice(p, p + n) for p, n in zip(pads, coarse.shape, strict=True))
+    nearest = np.ix_(
+        *[
+            np.minimum((np.arange(n) + s // 2) // s, m - 1)
+            for n, s, m in zip(solid.shape, steps, coarse.shape, strict=True)
+        ]
+    )
+    return np.asarray(grown[unpad][nearest]), np.asarray(shrunk[unpad][nearest])
+
+
+def _distance_mm(mask: BoolArray, spacing_mm: FloatArray) -> FloatArray:
+    return np.asarray(edt.edt(np.ascontiguousarray(mask), anisotropy=tuple(float(s) for s in spacing_mm)))

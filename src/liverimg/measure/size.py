@@ -1,0 +1,201 @@
+"""How large a lesion is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from liverimg.core.grid import FloatArray, Grid
+from liverimg.core.labels import LabelQuality, Structure
+from liverimg.core.measurement import EvidencePoint, Measured, Measurement, NotMeasured
+from liverimg.measure.axial import AxialDiameters, farthest
+from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
+from liverimg.measure.lesions import LesionMask
+from liverimg.measure.settings import MeasureSettings
+from liverimg.measure.surface import Surface, stack_axis
+
+SIZE_NAMES = (
+    "axial_long_diameter",
+    "axial_short_diameter",
+    "craniocaudal_extent",
+    "maximum_3d_diameter",
+    "volume",
+    "ellipsoid_volume",
+)
+_FEWEST_VOXELS = 4
+
+
+def measure_size(
+    lesion: LesionMask,
+    surface: Surface,
+    axial: AxialDiameters,
+    quality: LabelQuality,
+    *,
+    settings: MeasureSettings,
+    sources: tuple[str, ...] = (),
+) -> tuple[Measured, ...]:
+    """The quantities of ``SIZE_NAMES`` in that order.
+
+    A lesion at the image edge or of a voxel or two has no size that could be stated.
+    """
+    reason = _why_not(lesion)
+    if reason:
+        return tuple(NotMeasured(name, lesion.id, reason) for name in SIZE_NAMES)
+    error_mm = surface_error_mm(quality, Structure.TUMOUR)
+    long, short = _axial(lesion, surface, axial, error_mm, settings, sources)
+    craniocaudal = _craniocaudal(lesion, surface, error_mm, settings, sources)
+    return (
+        long,
+        short,
+        craniocaudal,
+        _maximum_3d(lesion, surface, axial, error_mm, settings, sources),
+        _volume(lesion, surface, error_mm, settings, sources),
+        _ellipsoid(lesion, long, short, craniocaudal, sources),
+    )
+
+
+def _why_not(lesion: LesionMask) -> str:
+    if lesion.touches_image_edge:
+        return "the lesion touches the edge of the image, so part of it may lie outside the view"
+    count = int(np.count_nonzero(lesion.mask))
+    if count == 1:
+        return "the lesion is a single voxel, which says where it is but not how large"
+    if count < _FEWEST_VOXELS:
+        return f"the lesion is {count} voxels, too few to tell its size from theirs"
+    return ""
+
+
+def _axial(
+    lesion: LesionMask,
+    surface: Surface,
+    found: AxialDiameters,
+    error_mm: float,
+    settings: MeasureSettings,
+    sources: tuple[str, ...],
+) -> tuple[Measurement, Measurement]:
+    plane = _plane_words(surface)
+    long_half = quadrature(
+        settings.band_long_diameter * surface.pitch_mm(direction(*found.long_ends)), error_mm, error_mm
+    )
+    short_half = quadrature(
+        settings.band_short_diameter * surface.pitch_mm(direction(*found.short_ends)), error_mm, error_mm
+    )
+    long = banded(
+        "axial_long_diameter",
+        lesion.id,
+        found.long_mm,
+        "mm",
+        half=long_half,
+        method=f"longest line in one {plane}, sub-voxel contour",
+        points=_ends(found.long_ends, found.plane_centre),
+        sources=sources,
+        at_most=found.long_mm + long_half + found.between_slices_mm,
+    )
+    short = banded(
+        "axial_short_diameter",
+        lesion.id,
+        found.short_mm,
+        "mm",
+        half=short_half,
+        method=f"longest line at right angles to the long diameter in the same {plane}, sub-voxel contour",
+        points=_ends(found.short_ends, found.plane_centre),
+        sources=sources,
+        at_most=found.short_mm + short_half + found.between_slices_mm,
+    )
+    return long, short
+
+
+def _ends(ends: FloatArray, plane_centre: FloatArray) -> tuple[EvidencePoint, ...]:
+    return evidence("start", ends[0]), evidence("end", ends[1]), evidence("slice_centre", plane_centre)
+
+
+def _plane_words(surface: Surface) -> str:
+    if stack_axis(surface.spacing_mm) == 0:
+        return "axial slice"
+    return "axial plane, reformatted from slices of another orientation"
+
+
+def _craniocaudal(
+    lesion: LesionMask, surface: Surface, error_mm: float, settings: MeasureSettings, sources: tuple[str, ...]
+) -> Measurement:
+    heights = surface.vertices_lps_mm[:, 2]
+    ends = surface.vertices_lps_mm[[int(np.argmin(heights)), int(np.argmax(heights))]]
+    pitch = surface.pitch_mm(np.array([0.0, 0.0, 1.0]))
+    return banded(
+        "craniocaudal_extent",
+        lesion.id,
+        float(heights.max() - heights.min()),
+        "mm",
+        half=quadrature(settings.band_extent * pitch, error_mm, error_mm),
+        method="extent along the patient's foot-to-head axis, ends interpolated between slices",
+        points=(evidence("start", ends[0]), evidence("end", ends[1])),
+        sources=sources,
+    )
+
+
+def _maximum_3d(
+    lesion: LesionMask,
+    surface: Surface,
+    axial: AxialDiameters,
+    error_mm: float,
+    settings: MeasureSettings,
+    sources: tuple[str, ...],
+) -> Measurement:
+    ends = farthest(surface.vertices_lps_mm)
+    value = float(np.linalg.norm(ends[1] - ends[0]))
+    half = quadrature(settings.band_extent * surface.pitch_mm(direction(*ends)), error_mm, error_mm)
+    return banded(
+        "maximum_3d_diameter",
+        lesion.id,
+        value,
+        "mm",
+        half=half,
+        method="longest line between any two points of the sub-voxel surface (IBSI L0JK)",
+        points=(evidence("start", ends[0]), evidence("end", ends[1])),
+        sources=sources,
+        at_most=value + half + axial.between_slices_mm,
+    )
+
+
+def _volume(
+    lesion: LesionMask, surface: Surface, error_mm: float, settings: MeasureSettings, sources: tuple[str, ...]
+) -> Measurement:
+    half = volume_half_width_ml(lesion.grid, area_mm2=surface.area_mm2, error_mm=error_mm, settings=settings)
+    return banded(
+        "volume",
+        lesion.id,
+        lesion.volume_ml,
+        "ml",
+        half=half,
+        method="number of voxels times their volume (IBSI YEKZ)",
+        points=(evidence("centroid", lesion.centroid_lps_mm),),
+        sources=sources,
+    )
+
+
+def volume_half_width_ml(grid: Grid, *, area_mm2: float, error_mm: float, settings: MeasureSettings) -> float:
+    """Band of a volume by counting: border voxels are in or out by chance; the surface may be off all over."""
+    voxel_mm3 = grid.voxel_ml * 1000
+    border_voxels = area_mm2 / voxel_mm3 ** (2 / 3)
+    counted_mm3 = settings.band_volume * voxel_mm3 * math.sqrt(border_voxels)
+    thick = float(grid.spacing_mm.max() / voxel_mm3 ** (1 / 3))
+    return quadrature(counted_mm3 * thick, area_mm2 * error_mm) / 1000
+
+
+def _ellipsoid(
+    lesion: LesionMask, long: Measurement, short: Measurement, craniocaudal: Measurement, sources: tuple[str, ...]
+) -> Measurement:
+    axes = (long, short, craniocaudal)
+    value = math.pi / 6 * math.prod(m.value for m in axes) / 1000
+    relative = quadrature(*((m.high - m.low) / 2 / m.value for m in axes))
+    return banded(
+        "ellipsoid_volume",
+        lesion.id,
+        value,
+        "ml",
+        half=value * relative,
+        method="pi/6 x axial long x axial short x craniocaudal (DCM 121221)",
+        points=(evidence("centroid", lesion.centroid_lps_mm),),
+        sources=sources,
+    )

@@ -1,0 +1,289 @@
+"""Every rule of the HIFU table at, around and astride its thresholds."""
+
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+from liverimg.assess.eligibility import assess_eligibility, clinical_items
+from liverimg.core.assessment import Verdict
+from liverimg.core.criteria import CriteriaSet, Criterion, Threshold
+from liverimg.core.errors import RecordInvalidError
+from liverimg.core.measurement import Lesion, Measurement, MeasurementSet, NotMeasured
+
+MET, NOT_MET, UNDETERMINED = Verdict.MET, Verdict.NOT_MET, Verdict.UNDETERMINED
+
+
+def read_table():
+    table = tomllib.loads((files("liverimg") / "data/criteria/hifu_suitability.toml").read_text())
+    criteria = [
+        Criterion(
+            **{
+                **row,
+                "thresholds": tuple(Threshold(**t) for t in row["thresholds"]),
+                "allowed": tuple(row.get("allowed", ())),
+                "notes": tuple(row.get("notes", ())),
+            }
+        )
+        for row in table["criterion"]
+    ]
+    return CriteriaSet(table["id"], table["title"], table["edition"], tuple(criteria), tuple(table["conflicts"]))
+
+
+HIFU = read_table()
+
+
+def measurement(name, value, low=None, high=None, unit="mm", target="L1"):
+    return Measurement(
+        name, target, value, unit, value if low is None else low, value if high is None else high, "by hand"
+    )
+
+
+def lesions(*quantities):
+    return MeasurementSet((Lesion("L1", (0.0, 0.0, 0.0), quantities),), ())
+
+
+def finding(assessment, criterion_id, target=None):
+    (found,) = [f for f in assessment.findings if f.criterion_id == criterion_id and target in (None, f.target)]
+    return found
+
+
+def judge(criterion_id, quantity, value, low=None, high=None, unit="mm"):
+    given = lesions(measurement(quantity, value, low, high, unit))
+    return finding(assess_eligibility(given, HIFU, clinical={}), criterion_id)
+
+
+# Exactly at the threshold, just beyond it, and with a band that reaches over it.
+LESION_CASES = [
+    ("hifu.size", "axial_long_diameter", (50.0,), MET),
+    ("hifu.size", "axial_long_diameter", (50.001,), NOT_MET),
+    ("hifu.size", "axial_long_diameter", (48.0, 46.0, 50.0), MET),
+    ("hifu.size", "axial_long_diameter", (49.0, 47.0, 51.0), UNDETERMINED),
+    ("hifu.size", "axial_long_diameter", (51.0, 50.0, 52.0), UNDETERMINED),
+    ("hifu.size", "axial_long_diameter", (52.0, 50.5, 53.0), NOT_MET),
+    ("hifu.size_single_session", "axial_long_diameter", (30.0,), MET),
+    ("hifu.size_single_session", "axial_long_diameter", (30.5,), NOT_MET),
+    ("hifu.size_single_session", "axial_long_diameter", (30.5, 29.5, 31.5), UNDETERMINED),
+    ("hifu.tace_first", "axial_long_diameter", (80.0,), MET),
+    ("hifu.tace_first", "axial_long_diameter", (80.1,), NOT_MET),
+    ("hifu.tace_first", "axial_long_diameter", (80.1, 79.0, 81.0), UNDETERMINED),
+    ("hifu.wall_thickness", "abdominal_wall_thickness", (100.0,), MET),
+    ("hifu.wall_thickness", "abdominal_wall_thickness", (100.1,), NOT_MET),
+    *[
+        (rule, quantity, band, verdict)
+        for rule, quantity in (
+            ("hifu.hepatic_vein", "distance_to_hepatic_vein"),
+            ("hifu.portal_vein", "distance_to_portal_vein"),
+            ("hifu.bile_duct", "distance_to_bile_duct"),
+        )
+        for band, verdict in (
+            ((10.0,), MET),
+            ((9.999,), NOT_MET),
+            ((12.0, 10.0, 14.0), MET),
+            ((10.5, 9.5, 11.5), UNDETERMINED),
+            ((8.0, 6.0, 10.0), UNDETERMINED),
+            ((0.0, 0.0, 0.5), NOT_MET),
+        )
+    ],
+    *[
+        (f"hifu.depth_{point}", f"depth_from_skin_{point}", band, verdict)
+        for point in ("near", "centre", "far")
+        for band, verdict in (
+            ((29.9,), NOT_MET),
+            ((30.0,), MET),
+            ((80.0,), MET),
+            ((80.1,), UNDETERMINED),
+            ((100.0,), UNDETERMINED),
+            ((100.1,), NOT_MET),
+            ((30.5, 29.5, 31.5), UNDETERMINED),
+            ((79.5, 78.5, 80.5), UNDETERMINED),
+            ((99.5, 98.5, 100.5), UNDETERMINED),
+            ((28.0, 27.0, 29.0), NOT_MET),
+        )
+    ],
+]
+
+
+@pytest.mark.parametrize(("rule", "quantity", "band", "verdict"), LESION_CASES)
+def test_lesion_rules(rule, quantity, band, verdict):
+    found = judge(rule, quantity, *band)
+    assert found.verdict is verdict
+    assert found.target == "L1"
+    assert bool(found.settled_by) == (verdict is UNDETERMINED)
+
+
+def test_between_8_and_10_cm_the_missing_rule_is_named():
+    assert "no rule" in judge("hifu.depth_far", "depth_from_skin_far", 90.0, 89.0, 91.0).statement
+    assert "part of the band lies" in judge("hifu.depth_far", "depth_from_skin_far", 80.0, 79.0, 81.0).statement
+    assert "no rule" not in judge("hifu.depth_far", "depth_from_skin_far", 30.0, 29.0, 31.0).statement
+
+
+@pytest.mark.parametrize(
+    ("band", "words", "verdict"),
+    [
+        ((9.0,), "1 session(s)", MET),
+        ((10.0,), "1 session(s)", MET),
+        ((40.0,), "1 to 4 sessions", MET),
+        ((40.1,), "2 to 5 sessions", UNDETERMINED),
+        ((65.4,), "2 to 7 sessions", UNDETERMINED),
+        ((160.0,), "4 to 16 sessions", UNDETERMINED),
+        ((160.1,), "5 to 17 sessions", NOT_MET),
+        ((268.1,), "7 to 27 sessions", NOT_MET),
+        ((165.0, 155.0, 175.0), "4 to 18 sessions", UNDETERMINED),
+    ],
+)
+def test_sessions_by_volume(band, words, verdict):
+    found = judge("hifu.sessions", "volume", *band, unit="ml")
+    assert words in found.statement
+    assert found.verdict is verdict
+    assert any("Conflict" in note for note in found.notes)
+
+
+CLINICAL_CASES = [
+    ("hifu.child_pugh", "child_pugh_score", 7, MET),
+    ("hifu.child_pugh", "child_pugh_score", 8, NOT_MET),
+    ("hifu.inr", "inr", 2.49, MET),
+    ("hifu.inr", "inr", 2.5, NOT_MET),
+    ("hifu.preferred_by_inr", "inr", 2.0, NOT_MET),
+    ("hifu.preferred_by_inr", "inr", 2.01, MET),
+    ("hifu.preferred_by_platelets", "platelets_per_ul", 50_000, NOT_MET),
+    ("hifu.preferred_by_platelets", "platelets_per_ul", 49_999, MET),
+    ("hifu.baseline_age", "baseline_age_days", 28, MET),
+    ("hifu.baseline_age", "baseline_age_days", 29, NOT_MET),
+    ("hifu.baseline_age", "baseline_age_days", 0, MET),
+    ("hifu.baseline_age", "baseline_age_days", -1, NOT_MET),
+    ("hifu.acoustic_window", "acoustic_window", "clear", MET),
+    ("hifu.acoustic_window", "acoustic_window", "partial", NOT_MET),
+]
+
+
+@pytest.mark.parametrize(("rule", "key", "value", "verdict"), CLINICAL_CASES)
+def test_clinical_rules(rule, key, value, verdict):
+    found = finding(assess_eligibility(lesions(), HIFU, clinical={key: value}), rule)
+    assert found.verdict is verdict
+    assert found.target == "study"
+
+
+def test_a_clinical_item_that_is_missing_is_asked_for():
+    found = finding(assess_eligibility(lesions(), HIFU, clinical={}), "hifu.child_pugh")
+    assert found.verdict is UNDETERMINED
+    assert found.quantity is None
+    assert "child_pugh_score was not given" in found.statement
+    assert "bilirubin" in found.settled_by
+
+
+@pytest.mark.parametrize("value", ["7", True, float("nan"), float("inf"), None])
+def test_a_clinical_item_that_is_no_number_is_refused(value):
+    with pytest.raises(RecordInvalidError, match="child_pugh_score"):
+        assess_eligibility(lesions(), HIFU, clinical={"child_pugh_score": value})
+
+
+def test_a_clinical_word_that_is_no_word_is_refused():
+    with pytest.raises(RecordInvalidError, match="acoustic_window"):
+        assess_eligibility(lesions(), HIFU, clinical={"acoustic_window": 3})
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "verdict"),
+    [(20.0, 20.0, 20.0, MET), (20.1, 20.1, 20.1, NOT_MET), (19.0, 17.0, 21.0, UNDETERMINED), (0, 0, 2.5, MET)],
+)
+def test_ascites(value, low, high, verdict):
+    study = MeasurementSet((), (measurement("ascites_depth", value, low, high, target="ascites"),))
+    assert finding(assess_eligibility(study, HIFU, clinical={}), "hifu.ascites").verdict is verdict
+
+
+def test_a_study_number_that_the_scan_does_not_show_may_be_given():
+    unseen = MeasurementSet((), (NotMeasured("ascites_depth", "ascites", "it was not looked for"),))
+    found = finding(assess_eligibility(unseen, HIFU, clinical={}), "hifu.ascites")
+    assert found.verdict is UNDETERMINED
+    assert "not looked for" in found.statement
+    given = finding(assess_eligibility(unseen, HIFU, clinical={"ascites_depth": 25}), "hifu.ascites")
+    assert given.verdict is NOT_MET
+    assert given.quantity.method == "given in the clinical file"
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(1, MET), (2, NOT_MET), (0, NOT_MET)])
+def test_number_of_lesions(count, verdict):
+    study = MeasurementSet((), (measurement("tumour_count", count, unit="1", target="tumour"),))
+    assert finding(assess_eligibility(study, HIFU, clinical={}), "hifu.single_lesion").verdict is verdict
+
+
+def test_an_unmeasured_quantity_is_undetermined_with_its_reason_and_what_would_settle_it():
+    reason = "the bile duct was not looked for, so its distance is unknown"
+    study = lesions(NotMeasured("distance_to_bile_duct", "L1", reason))
+    found = finding(assess_eligibility(study, HIFU, clinical={}), "hifu.bile_duct")
+    assert found.verdict is UNDETERMINED
+    assert reason in found.statement
+    assert "MRCP" in found.settled_by
+    assert found.quantity == NotMeasured("distance_to_bile_duct", "L1", reason)
+
+
+def test_every_lesion_is_asked_and_the_study_once():
+    two = MeasurementSet(
+        tuple(
+            Lesion(name, (0.0, 0.0, 0.0), (measurement("axial_long_diameter", size, target=name),))
+            for name, size in (("L1", 60.0), ("L2", 20.0))
+        ),
+        (),
+    )
+    assessment = assess_eligibility(two, HIFU, clinical={})
+    assert finding(assessment, "hifu.size", "L1").verdict is NOT_MET
+    assert finding(assessment, "hifu.size", "L2").verdict is MET
+    per_lesion = sum(c.scope == "lesion" for c in HIFU.criteria)
+    once = sum(c.scope != "lesion" for c in HIFU.criteria)
+    assert len(assessment.findings) == 2 * per_lesion + once
+    assert assessment.conflicts == HIFU.conflicts
+
+
+def test_without_a_lesion_nothing_is_met_by_default():
+    assessment = assess_eligibility(MeasurementSet((), ()), HIFU, clinical={})
+    assert {f.verdict for f in assessment.findings} == {UNDETERMINED}
+    assert "no lesion" in finding(assessment, "hifu.size").statement
+
+
+def test_the_statement_carries_number_band_threshold_and_consequence():
+    statement = judge("hifu.hepatic_vein", "distance_to_hepatic_vein", 5.62, 5.3, 5.9).statement
+    for part in ("5.6 mm", "5.3 to 5.9 mm", "at least 10 mm", "not met", "TACE"):
+        assert part in statement
+
+
+def test_a_number_close_to_its_threshold_is_not_rounded_onto_it():
+    assert "50.004 mm" in judge("hifu.size", "axial_long_diameter", 50.004).statement
+
+
+def test_conflicts_of_the_source_are_kept():
+    text = " ".join(HIFU.conflicts)
+    for part in ("8 and 10 cm", "wall", "10-40 ml", "3 and 5 cm"):
+        assert part in text
+
+
+def test_clinical_items_are_listed():
+    assert {"child_pugh_score", "inr", "platelets_per_ul", "baseline_age_days"} <= set(clinical_items(HIFU))
+    assert len(clinical_items(HIFU)) == len(set(clinical_items(HIFU)))
+
+
+def rule(operator, values, unit="mm", scope="lesion"):
+    thresholds = tuple(Threshold(v, unit, "test") for v in values)
+    return CriteriaSet("t", "t", "1", (Criterion("t.one", "T", "axial_long_diameter", scope, operator, thresholds),))
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (rule("<=", (5.0,), unit="cm"), "cm"),
+        (rule("~", (50.0,)), "operator"),
+        (rule("within", (50.0,)), "threshold"),
+        (rule("<=", (50.0,), scope="planet"), "scope"),
+    ],
+)
+def test_a_table_that_cannot_be_right_is_refused(table, words):
+    with pytest.raises(RecordInvalidError, match=words):
+        assess_eligibility(lesions(measurement("axial_long_diameter", 20.0)), table, clinical={})
+
+
+def test_every_threshold_of_the_table_names_its_source():
+    for criterion in HIFU.criteria:
+        assert criterion.source
+        assert criterion.settled_by
+        assert criterion.when_met and criterion.when_not_met
+        assert all(t.source and t.unit for t in criterion.thresholds)
