@@ -1,10 +1,14 @@
 """Fixtures that every room uses."""
 
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from liverimg.cli import main
 from liverimg.core.grid import Grid
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -44,3 +48,57 @@ def awkward_grid() -> Grid:
         origin_lps_mm=(-31.5, 117.25, 642.125),
         frame_of_reference_uid="1.2.826.0.1.3680043.8.498.1",
     )
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def liverimg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., Said]:
+    """Runs a command as the shell would, and returns its exit code and words."""
+
+    def call(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["liverimg", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The committed synthetic studies."""
+    return REPOSITORY / "sample_dicom"
+
+
+@pytest.fixture(scope="session")
+def exact_labels(sample: Path) -> Path:
+    """The exact masks of the sample's reference series."""
+    return sample / "truth" / "pre_ct_labels.nii.gz"
+
+
+@pytest.fixture(scope="session")
+def assessed(tmp_path_factory: pytest.TempPathFactory, sample: Path, exact_labels: Path) -> Path:
+    """The sample study taken through the whole recipe with exact labels; not to be changed by tests."""
+    out = tmp_path_factory.mktemp("assessed") / "out"
+    before = sys.argv
+    sys.argv = ["liverimg", "pre", str(sample / "pre_ct"), "--out", str(out), "--labels", str(exact_labels)]
+    try:
+        main()
+    except SystemExit as leaving:
+        assert not leaving.code, "the sample study runs through"
+    finally:
+        sys.argv = before
+    return out

@@ -29,7 +29,10 @@ class Criterion:
         title: For a reader.
         quantity: Name of the measured quantity or clinical item that it judges.
         scope: ``lesion``, ``study`` or ``clinical``.
-        operator: ``<=``, ``<``, ``>=``, ``>``, ``within`` (two thresholds, ends included) or ``in``.
+        operator: ``<=``, ``<``, ``>=``, ``>``, ``within`` (two thresholds, ends included), ``in``,
+            ``within_or_gap`` (three: met from the first to the second, not met below the first or above the third,
+            no rule between the second and the third) or ``sessions`` (three: smallest and largest volume of a
+            session, largest count).
         thresholds: The numbers, in the order that the operator wants.
         allowed: Accepted values for the operator ``in``.
         when_met: What it means when met.

@@ -29,7 +29,7 @@ class Measurement:
         name: What was measured, such as ``axial_long_diameter``.
         target: The lesion's id, or the structure's name.
         value: Best estimate.
-        unit: ``mm``, ``ml``, ``HU`` or ``1``.
+        unit: ``mm``, ``ml``, ``HU``, ``%`` or ``1``; clinical items have units of their own.
         low: Lower end of the 95 % band.
         high: Upper end of the 95 % band.
         method: How it was measured, one line.

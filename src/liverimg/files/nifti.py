@@ -9,6 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 from isal import igzip
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from liverimg.core.errors import GridMismatchError, InputRefusedError
@@ -96,7 +97,7 @@ def _read(path: Path, frame_of_reference_uid: str | None) -> tuple[NDArray[Any],
         array = np.asarray(image.dataobj)
     except FileNotFoundError:
         raise InputRefusedError(f"{path.name} does not exist; expected a NIfTI file (.nii or .nii.gz)") from None
-    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, EOFError, ValueError, ImageFileError) as error:
         raise InputRefusedError(
             f"{path.name} is not a readable NIfTI file ({type(error).__name__}); expected .nii or .nii.gz"
         ) from error

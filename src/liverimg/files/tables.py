@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 def read_table(name: str) -> dict[str, Any]:
     """One of the tables that come with the package, such as ``phases`` or ``criteria/hifu_suitability``."""
     return read_toml(package_data(f"{name}.toml"))
+
+
+def table_hashes(*names: str) -> dict[str, str]:
+    """Sha256 of tables that come with the package, by name: what a stage's outputs depend on."""
+    return {name: sha256(package_data(f"{name}.toml").read_bytes()).hexdigest() for name in names}
 
 
 def structure_styles() -> dict[Structure, StructureStyle]:

@@ -18,6 +18,8 @@ from liverimg.core.orientation import Orientation
 from liverimg.core.volume import Quantity, Volume
 
 _FACES = 6
+# Distance maps that only tell near from far are made on voxels of about this size.
+_COARSE_MM = 1.5
 
 
 @dataclass(frozen=True)
@@ -65,23 +67,36 @@ def body_mask(volume: Volume, rules: ContextRules) -> NDArray[np.bool_]:
     else:
         table = rules.mr
         threshold = float(np.percentile(volume.array, 99)) * rules.mr["skin_share_of_p99"]
-    solid = np.ascontiguousarray(volume.array > threshold)
-    opened = _opened(_fill_slices(solid, volume.grid), volume.grid, table["opening_mm"])
+    # Peeled before it is filled: air between the back and a curved table would count as body otherwise.
+    opened = _opened(volume.array > threshold, volume.grid, table["opening_mm"])
     if not opened.any():
-        return np.asarray(opened)
+        return opened
     # What is left of arms lying apart from the trunk goes here too.
     largest = np.asarray(cc3d.largest_k(opened, k=1, connectivity=_FACES), dtype=bool)
     return _fill_slices(largest, volume.grid)
 
 
 def _opened(mask: NDArray[np.bool_], grid: Grid, radius_mm: float) -> NDArray[np.bool_]:
-    """Morphological opening by a ball, through two distance maps; the image border doesn't erode."""
-    spacing = tuple(grid.spacing_mm)
-    core = edt.edt(mask, anisotropy=spacing, black_border=False) > radius_mm
-    if not core.any():
-        return np.zeros_like(mask)
-    outside_mm = edt.edt(np.ascontiguousarray(~core), anisotropy=spacing, black_border=False)
-    return np.asarray(mask & (outside_mm <= radius_mm + float(grid.spacing_mm.max())))
+    """Morphological opening by a ball; what stays keeps its own border to the voxel."""
+    core = _depth_mm(mask, grid) > radius_mm
+    reach_mm = radius_mm + _COARSE_MM
+    return np.asarray(mask & (_depth_mm(~core, grid) <= reach_mm)) if core.any() else np.zeros_like(mask)
+
+
+def _depth_mm(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
+    """Distance of each voxel of the mask to the outside, exact to about a coarse voxel; the image border is no outside.
+
+    The map is made on every n-th voxel, because it only decides what is near: at full resolution it would
+    take most of the time of the whole step.
+    """
+    stride = tuple(max(1, int(_COARSE_MM / s)) for s in grid.spacing_mm)
+    coarse = np.ascontiguousarray(mask[tuple(slice(None, None, n) for n in stride)])
+    spacing = tuple(float(s * n) for s, n in zip(grid.spacing_mm, stride, strict=True))
+    depth_mm: NDArray[np.float32] = edt.edt(coarse, anisotropy=spacing, black_border=False)
+    for axis, (n, size) in enumerate(zip(stride, mask.shape, strict=True)):
+        if n > 1:
+            depth_mm = np.take(depth_mm, np.arange(size) // n, axis=axis)
+    return depth_mm
 
 
 def _fill_slices(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
@@ -98,7 +113,7 @@ def _lung_and_gas(
 ) -> dict[Structure, NDArray[np.bool_]]:
     air = body & (volume.array < table["gas_threshold_hu"])
     # The outermost shell is partial volume of the skin, not gas.
-    air &= edt.edt(body, anisotropy=tuple(volume.grid.spacing_mm), black_border=False) > table["opening_mm"]
+    air &= _depth_mm(body, volume.grid) > table["opening_mm"]
     pieces, count = cc3d.connected_components(air, connectivity=_FACES, return_N=True)
     lung = np.zeros_like(air)
     smallest = table["smallest_lung_ml"] / volume.grid.voxel_ml

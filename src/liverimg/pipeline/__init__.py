@@ -1,0 +1,1 @@
+"""Recipes, and the runner that takes a study through the stages."""

@@ -1,0 +1,202 @@
+"""Takes a workspace through a recipe: skips what is fresh, keeps what a person corrected, redoes the rest."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import liverimg
+from liverimg.core.errors import UsageError
+from liverimg.pipeline.recipe import Recipe, Step, recipe_from_record
+from liverimg.stages.stage import Progress, Stage, settings_record, stage_key
+from liverimg.workspace import Artefact, Provenance, Workspace
+
+logger = logging.getLogger(__name__)
+
+_RECIPE = "recipe"
+
+
+class State(StrEnum):
+    """What became of a stage in this run."""
+
+    DONE = "done"
+    FRESH = "fresh"
+    EDITED = "edited"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stage.
+
+    Attributes:
+        stage: Its name.
+        state: Done now, fresh from before, or kept as a person edited it.
+        seconds: How long it took.
+        note: What the user should be told, or empty.
+    """
+
+    stage: str
+    state: State
+    seconds: float
+    note: str = ""
+
+
+class Reporter(Protocol):
+    """Told what happens while a recipe runs; the command line draws bars from it."""
+
+    def stage_started(self, stage: str) -> Progress:
+        """Called before a stage does any work; the result is told how far it is."""
+
+    def stage_ended(self, outcome: Outcome) -> None:
+        """Called when a stage is through."""
+
+
+class SilentReporter:
+    """Reports to nobody."""
+
+    def stage_started(self, stage: str) -> Progress:  # noqa: ARG002
+        """A progress that goes nowhere."""
+        return lambda fraction: None  # noqa: ARG005
+
+    def stage_ended(self, outcome: Outcome) -> None:
+        """Nothing."""
+
+
+def run(
+    recipe: Recipe,
+    out: Path,
+    *,
+    redo: str | None = None,
+    reporter: Reporter | None = None,
+    remember: bool = True,
+) -> list[Outcome]:
+    """Runs a recipe on one study's output folder.
+
+    Args:
+        recipe: What to do.
+        out: The output folder; made when absent.
+        redo: A stage to run again although it is fresh; discards corrections made by hand to its outputs.
+        reporter: Whom to tell.
+        remember: Whether this is the recipe that :func:`measure_again` should follow later.
+
+    Returns:
+        One outcome per stage.
+
+    Raises:
+        LiverimgError: One sentence for the user; everything finished before it is kept.
+    """
+    reporter = reporter or SilentReporter()
+    names = [step.stage.name for step in recipe.steps]
+    if redo is not None and redo not in names:
+        raise UsageError(f"--redo {redo!r}: the recipe {recipe.name} has no such stage; it has: {', '.join(names)}")
+    settings = [step.resolved() for step in recipe.steps]
+    workspace = Workspace(out)
+    outcomes = []
+    with workspace.locked(), _log_into(out):
+        logger.info("liverimg %s, recipe %s", liverimg.__version__, recipe.name)
+        for step, own_settings in zip(recipe.steps, settings, strict=True):
+            outcome = _run_step(workspace, step, own_settings, redo=redo == step.stage.name, reporter=reporter)
+            outcomes.append(outcome)
+            logger.info("%s: %s (%.1f s) %s", outcome.stage, outcome.state, outcome.seconds, outcome.note)
+            reporter.stage_ended(outcome)
+            if remember:
+                workspace.remember(_RECIPE, recipe.to_record())
+    return outcomes
+
+
+def measure_again(
+    out: Path, *, clinical: Mapping[str, Any] | None = None, reporter: Reporter | None = None
+) -> list[Outcome]:
+    """Runs what follows the segmentation once more, after a correction by hand or with other clinical data.
+
+    Args:
+        out: The output folder of an earlier run.
+        clinical: Clinical items that replace the earlier ones; None keeps those.
+        reporter: Whom to tell.
+
+    Raises:
+        UsageError: The folder holds no earlier run that got as far as labels.
+    """
+    record = Workspace(out).recall(_RECIPE) if out.is_dir() else None
+    if record is None or not Workspace(out).path(Artefact.LABELS).is_file():
+        raise UsageError(f"{out} holds no labels to measure; run 'liverimg pre STUDY --out {out}' first")
+    recipe = recipe_from_record(record).only("measure", "assess", "report")
+    return run(recipe.with_settings("assess", clinical=clinical), out, reporter=reporter, remember=False)
+
+
+def _run_step(workspace: Workspace, step: Step, settings: object, *, redo: bool, reporter: Reporter) -> Outcome:
+    stage = step.stage
+    started = time.monotonic()
+    reads = {a.value: workspace.hash_of(a) for a in stage.reads}
+    missing = [name for name, value in reads.items() if value is None]
+    if missing:
+        raise UsageError(
+            f"the stage {stage.name} needs {missing[0]}, which is not in {workspace.folder}; run the whole recipe first"
+        )
+    depends_on = dict(stage.depends_on(settings))
+    key = stage_key(stage, settings, reads=reads, depends_on=depends_on)
+    state, note = _state(workspace, stage, key, redo=redo)
+    if state is None:
+        progress = reporter.stage_started(stage.name)
+        with workspace.draft(stage.name) as draft:
+            stage.run(workspace, draft, settings, progress)
+            provenance = Provenance(
+                stage=stage.name,
+                version=stage.version,
+                key=key,
+                reads={name: value or "" for name, value in reads.items()},
+                writes={},
+                depends_on=depends_on,
+                settings=settings_record(settings),
+                software={"liverimg": liverimg.__version__, "python": platform.python_version()},
+                details={"seconds": round(time.monotonic() - started, 2)},
+            )
+            draft.commit(provenance)
+        state = State.DONE
+    return Outcome(stage.name, state, time.monotonic() - started, note)
+
+
+def _state(workspace: Workspace, stage: Stage, key: str, *, redo: bool) -> tuple[State | None, str]:
+    """Whether the stage may be left as it is, and what to say about it; None when it must run."""
+    provenance = workspace.provenance(stage.name)
+    if provenance is None:
+        return None, ""
+    changed = [a for a in stage.writes if workspace.hash_of(a) != provenance.writes.get(a.value)]
+    edited = [a for a in changed if a in stage.editable and workspace.hash_of(a) is not None]
+    if redo:
+        return None, f"the corrections made by hand to {_names(edited)} were discarded" if edited else ""
+    if edited:
+        return State.EDITED, (
+            f"{_names(edited)} was corrected by hand and is kept; --redo {stage.name} discards the correction"
+        )
+    if changed:
+        return None, f"{_names(changed)} was changed or removed since and has been made again"
+    return (State.FRESH, "") if provenance.key == key else (None, "")
+
+
+def _names(artefacts: list[Artefact]) -> str:
+    return " and ".join(a.value for a in artefacts)
+
+
+@contextmanager
+def _log_into(out: Path) -> Iterator[None]:
+    """Sends this package's log to ``log.txt`` as well; no identity of a patient ever reaches a log line."""
+    package_logger = logging.getLogger("liverimg")
+    handler = logging.FileHandler(out / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    before = package_logger.level
+    package_logger.setLevel(logging.INFO)
+    package_logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        package_logger.removeHandler(handler)
+        package_logger.setLevel(before)
+        handler.close()

@@ -1,0 +1,1 @@
+"""One verb a file: the only floor, with training, where crafts meet."""

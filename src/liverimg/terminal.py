@@ -1,0 +1,99 @@
+"""What the command line shows: progress bars, tables, the last word. Nothing else prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from liverimg.pipeline.runner import Outcome
+
+_VERBS = {
+    "ingest": "Reading the study",
+    "segment": "Delineating",
+    "measure": "Measuring",
+    "assess": "Holding against criteria",
+    "report": "Writing the report",
+    "sample": "Writing the sample studies",
+}
+
+
+class TerminalReporter:
+    """Progress bars on standard error, one per stage that has work to do."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> TerminalReporter:
+        """Starts drawing."""
+        self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stops drawing, whatever happened."""
+        self._bars.stop()
+
+    def stage_started(self, stage: str) -> Callable[[float], None]:
+        """Adds a bar, and returns what moves it."""
+        task = self._bars.add_task(f"{_VERBS.get(stage, stage):<26}", total=1.0)
+        self._tasks[stage] = task
+        return lambda fraction: self._bars.update(task, completed=fraction)
+
+    def stage_ended(self, outcome: Outcome) -> None:
+        """Fills the stage's bar."""
+        if outcome.stage in self._tasks:
+            self._bars.update(self._tasks[outcome.stage], completed=1.0)
+
+
+def show_outcomes(outcomes: Sequence[Outcome], out: Path) -> None:
+    """Says what became of each stage and where the results lie."""
+    console = Console(highlight=False)
+    for outcome in outcomes:
+        if outcome.note:
+            console.print(Text(f"{outcome.stage}: {outcome.note}"))
+    fresh = [o.stage for o in outcomes if o.state == "fresh"]
+    if fresh:
+        console.print(Text(f"up to date already: {', '.join(fresh)}"))
+    report = out / "report.html"
+    console.print(Text(f"results: {report if report.is_file() else out}"))
+
+
+def show_inspection(record: Mapping[str, Any]) -> None:
+    """The series table: what is here, which phase, used or not and why."""
+    console = Console(highlight=False)
+    table = Table(title=f"Study of {record['study_date'] or 'unknown date'}", title_justify="left")
+    for heading in ("", "Series", "Phase and why", "Voxels (k, j, i)", "Spacing mm"):
+        table.add_column(heading)
+    for row in record["volumes"]:
+        why = [f"{e['source']}: {e['detail']}" for e in row["phase_evidence"]] + list(row["flags"])
+        table.add_row(
+            "reference" if row["is_reference"] else "used",
+            Text(f"{row['modality']} {row['description'] or '(no description)'}"),
+            Text.assemble((row["phase"], "bold"), *(f"\n{line}" for line in why)),
+            "\n".join(str(n) for n in row["grid"]["shape_kji"]),
+            "\n".join(f"{s:.2f}" for s in row["grid"]["spacing_kji_mm"]),
+        )
+    if record["volumes"]:
+        console.print(table)
+    if record["rejected"]:
+        refused = Table(title="Not used", title_justify="left")
+        for heading in ("What", "Code", "Why"):
+            refused.add_column(heading)
+        for row in record["rejected"]:
+            refused.add_row(Text(row["what"]), row["code"], Text(row["reason"]))
+        console.print(refused)
