@@ -1,0 +1,1 @@
+"""The craft of showing: figures and the one HTML page."""

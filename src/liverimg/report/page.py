@@ -1,0 +1,153 @@
+"""The one page: everything in it, nothing fetched, the same bytes for the same input."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import replace
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from liverimg.core.labels import Structure
+from liverimg.report import rows
+from liverimg.report.content import ReportContent
+from liverimg.report.encode import png_uri
+from liverimg.report.figures import Studio, distance_pictures, lesion_pictures, overview
+from liverimg.report.overlays import LesionMask, lesion_masks
+from liverimg.report.planes import Scene
+from liverimg.report.projection import LOOKS, projection
+from liverimg.report.surface3d import blocks, plotly_figure, surfaces
+from liverimg.report.text import date_text, quantity_rows, say
+
+
+def render_page(content: ReportContent) -> str:
+    """Lays out the report as one self-contained HTML page.
+
+    The page holds its own pictures, styles and scripts, forbids any request by its content security policy
+    and is the same, byte for byte, for the same content.
+
+    Args:
+        content: The study, its labels, numbers and verdicts.
+
+    Returns:
+        The HTML text, UTF-8.
+    """
+    titles = {s: content.title_of(s) for s in Structure}
+    colours = {s: content.colour_of(s) for s in Structure}
+    scene = Scene.of(content.volume, content.labels)
+    masks = lesion_masks(scene, {le.id: le.centroid_lps_mm for le in content.measurements.lesions})
+    studio = Studio.of(scene, titles, content.strings)
+    panels, study_findings, anchors = rows.lesion_panels(content)
+    lesions = content.measurements.lesions
+    panels = tuple(
+        replace(
+            panel,
+            pictures=lesion_pictures(studio, lesion, masks.get(lesion.id)),
+            distances=distance_pictures(studio, lesion, masks.get(lesion.id)),
+        )
+        for panel, lesion in zip(panels, lesions, strict=True)
+    )
+    view3d = _view3d(scene, masks, titles, colours, content)
+    scripts = {"page": _own("page.js")}
+    if view3d["scene"]:
+        scripts = {"plotly": Markup(get_plotlyjs()), **scripts}
+    strings = content.strings
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            t=strings,
+            say=lambda key, **values: say(strings, key, **values),
+            content=content,
+            study_date=date_text(content.study.study_date, strings),
+            phase=say(strings, f"phase.{content.reference.phase}"),
+            oblique=_is_oblique(scene, strings["display"]["oblique_from_degrees"]),
+            headlines=rows.key_figures(content.measurements.organs, strings["display"]["study_headlines"], strings),
+            organs=quantity_rows(content.measurements.organs, strings),
+            matrix=rows.matrix(content.assessment, lesions, anchors, strings),
+            panels=panels,
+            study_findings=study_findings,
+            overview=overview(studio),
+            series=rows.series_rows(content.study, content.reference, strings),
+            label_notes=rows.label_notes(content),
+            legend=_legend(studio, content),
+            colours=colours,
+            titles=titles,
+            view3d=view3d,
+            scripts=scripts,
+            style=_own("page.css"),
+            policy=_policy(scripts),
+        )
+    )
+
+
+def _own(name: str) -> Markup:
+    # Files of this package, trusted as they are; nothing of a study ever passes through here.
+    text = resources.files("liverimg.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return Markup(text)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(lambda name: str(_own(name))),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["mm"] = lambda value: f"{value:.2f}".rstrip("0").rstrip(".")
+    return environment
+
+
+def _policy(scripts: dict[str, Markup]) -> str:
+    """A content security policy that lets only these very scripts run and nothing be fetched."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode('ascii')}'" for s in scripts.values()
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _is_oblique(scene: Scene, degrees: float) -> bool:
+    cosines = np.abs(scene.grid.directions).max(axis=1)
+    return bool(cosines.min() < np.cos(np.deg2rad(degrees)))
+
+
+def _legend(studio: Studio, content: ReportContent) -> list[tuple[str, str, str]]:
+    """Structure, title and colour of what can show in the pictures: what was delineated somewhere."""
+    return [
+        (str(s), content.title_of(s), content.colour_of(s))
+        for s in reversed(studio.structures)
+        if content.labels.has(s)
+    ]
+
+
+def _view3d(
+    scene: Scene,
+    masks: dict[str, LesionMask],
+    titles: dict[Structure, str],
+    colours: dict[Structure, str],
+    content: ReportContent,
+) -> dict[str, Any]:
+    made = blocks(scene, masks, content.strings)
+    figure = plotly_figure(surfaces(made, titles), colours, content.strings)
+    stills = []
+    for look in LOOKS:
+        picture = projection(made, colours, look=look)
+        if picture is not None:
+            stills.append((look, png_uri(picture), picture.shape[1], picture.shape[0]))
+    if not figure["data"]:
+        return {"scene": "", "stills": stills}
+    # Inside a script element only "</" and "<!--" could end or bend it; no "<" survives.
+    text = json.dumps(figure, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return {"scene": Markup(text), "stills": stills}

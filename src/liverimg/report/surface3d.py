@@ -1,0 +1,254 @@
+"""Surfaces of the labels for the 3-D view, as triangles in patient coordinates.
+
+The surfaces are for orientation: they are thinned and smoothed, so nothing is measured on them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage import measure
+
+from liverimg.core.grid import Grid
+from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
+from liverimg.report.overlays import LesionMask, bounds
+from liverimg.report.planes import Scene
+from liverimg.report.text import Strings, say
+
+# How much of the view the scene fills; Plotly's own choice leaves most of it empty.
+_FILL = 2.1
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """How much of each coarse voxel a structure fills, 0 to 1, smoothed.
+
+    Attributes:
+        filled: Shares, in standard array order.
+        grid: Where the coarse voxels lie.
+    """
+
+    filled: NDArray[np.float32] = field(repr=False)
+    grid: Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A closed surface.
+
+    Attributes:
+        title: Name in the legend.
+        structure: What it shows.
+        vertices_lps_mm: Shape (n, 3).
+        triangles: Indices of vertices, shape (m, 3).
+        opacity: 1 is solid.
+        shown: Whether it is switched on at first.
+    """
+
+    title: str
+    structure: Structure
+    vertices_lps_mm: NDArray[np.float64] = field(repr=False)
+    triangles: NDArray[np.int_] = field(repr=False)
+    opacity: float
+    shown: bool
+
+
+def coarse(mask: BoolArray, grid: Grid, *, target_mm: float, open_ended: bool = False) -> Block | None:
+    """Thins a mask to voxels near the target size by averaging whole voxels, then smooths it lightly.
+
+    Args:
+        mask: In standard order.
+        grid: Of the mask.
+        target_mm: Wanted voxel size; finer grids stay as they are along an axis that is coarser.
+        open_ended: Whether the mask runs on beyond the first and last slice (a body), so that no lid
+            is drawn there.
+
+    Returns:
+        None for an empty mask.
+    """
+    extent = bounds(mask)
+    if extent is None:
+        return None
+    lower, upper = extent
+    part = mask[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))]
+    factor = np.maximum(1, np.round(target_mm / grid.spacing_mm)).astype(int)
+    short = -np.array(part.shape) % factor
+    whole: NDArray[Any] = part
+    for axis in range(3):
+        if short[axis]:
+            pad = [(0, 0)] * 3
+            pad[axis] = (0, int(short[axis]))
+            whole = np.pad(whole, pad, mode="edge" if open_ended and axis == 0 else "constant")
+        starts = np.arange(0, whole.shape[axis], factor[axis])
+        whole = np.add.reduceat(whole, starts, axis=axis, dtype=np.uint16)
+    filled = whole.astype(np.float32) / float(factor.prod())
+    sides = [(2, 2)] * 3
+    if open_ended:
+        sides[0] = (0, 0)
+    filled = np.pad(filled, sides)
+    sigma = [0.8 if s * f < 1.6 * target_mm else 0.4 for s, f in zip(grid.spacing_mm, factor, strict=True)]
+    filled = ndimage.gaussian_filter(filled, sigma, mode="nearest")
+    padded = np.array([before for before, _ in sides])
+    first = lower + (factor - 1) / 2 - padded * factor
+    affine = np.array(grid.affine)
+    affine[:3, :3] = grid.affine[:3, :3] * factor
+    affine[:3, 3] = grid.index_to_lps_mm(first)
+    a, b, c = filled.shape
+    return Block(filled, Grid((a, b, c), affine, grid.frame_of_reference_uid))
+
+
+def triangles(block: Block, *, level: float) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
+    """The surface where the block is filled to ``level``: vertices in LPS mm and triangles."""
+    if min(block.filled.shape) < 2 or not block.filled.min() < level < block.filled.max():
+        return np.zeros((0, 3)), np.zeros((0, 3), dtype=int)
+    vertices, faces, _, _ = measure.marching_cubes(block.filled, level)  # type: ignore[no-untyped-call]
+    # Outward faces turn the same way round in space as in the array only if the axes keep their hand.
+    if np.linalg.det(block.grid.affine[:3, :3]) > 0:
+        faces = np.roll(faces[:, [0, 2, 1]], 1, axis=1)
+    return block.grid.index_to_lps_mm(vertices), np.asarray(faces, dtype=int)
+
+
+def blocks(
+    scene: Scene, lesions: Mapping[str, LesionMask], strings: Strings
+) -> list[tuple[Structure, str, Block, Mapping[str, Any]]]:
+    """Every structure of the 3-D view as a coarse block: structure, lesion id or '', block and its settings."""
+    made = []
+    for name, settings in strings["display"]["surface"].items():
+        structure = Structure(name)
+        if structure is Structure.TUMOUR:
+            made += _lesion_blocks(scene, lesions, settings)
+            continue
+        if structure is Structure.BODY:
+            # Everything labelled is inside the skin, but only where the body itself was delineated.
+            mask = np.asarray(scene.labels.array > 0) if scene.labels.has(Structure.BODY) else None
+        elif structure is Structure.LIVER:
+            mask = scene.labels.mask(*LIVER_CONTENTS)
+        else:
+            mask = scene.labels.mask(structure)
+        if mask is None:
+            continue
+        block = coarse(mask, scene.grid, target_mm=settings["voxel_mm"], open_ended=structure is Structure.BODY)
+        if block is not None:
+            made.append((structure, "", block, settings))
+    return made
+
+
+def _lesion_blocks(
+    scene: Scene, lesions: Mapping[str, LesionMask], settings: Mapping[str, Any]
+) -> list[tuple[Structure, str, Block, Mapping[str, Any]]]:
+    made = []
+    for name, lesion in lesions.items():
+        grid = scene.grid.cropped(lesion.start_kji, (*lesion.mask.shape,))
+        block = coarse(lesion.mask, grid, target_mm=settings["voxel_mm"])
+        if block is not None:
+            made.append((Structure.TUMOUR, name, block, settings))
+    return made
+
+
+def surfaces(
+    made: list[tuple[Structure, str, Block, Mapping[str, Any]]], titles: Mapping[Structure, str]
+) -> list[Surface]:
+    """Turns blocks into surfaces; a block too small to have one is left out."""
+    found = []
+    for structure, lesion, block, settings in made:
+        vertices, faces = triangles(block, level=settings["level"])
+        if len(faces):
+            title = f"{titles.get(structure, str(structure))} {lesion}".strip()
+            found.append(Surface(title, structure, vertices, faces, settings["opacity"], settings.get("shown", True)))
+    return found
+
+
+def _array(values: NDArray[Any], kind: str) -> dict[str, str]:
+    little = np.ascontiguousarray(values, dtype=np.dtype(kind).newbyteorder("<"))
+    return {"dtype": kind, "bdata": base64.b64encode(little.tobytes()).decode("ascii")}
+
+
+def plotly_figure(found: list[Surface], colours: Mapping[Structure, str], strings: Strings) -> dict[str, Any]:
+    """The 3-D view as a Plotly figure: one mesh per surface, orientation letters, no axes.
+
+    Plotly's x, y, z are LPS millimetres; the first camera looks from the front, so that the patient's right
+    is on the left.
+    """
+    traces = [_mesh(s, colours.get(s.structure, "#9aa4ae")) for s in found]
+    if not found:
+        return {"data": [], "layout": {}}
+    points = np.concatenate([s.vertices_lps_mm for s in found])
+    lower, upper = points.min(axis=0), points.max(axis=0)
+    margin = 0.08 * float((upper - lower).max())
+    traces.append(_letters(lower, upper, margin * 0.75, strings))
+    scene: dict[str, Any] = {}
+    for n, axis in enumerate("xyz"):
+        ends = [round(float(lower[n]) - margin, 1), round(float(upper[n]) + margin, 1)]
+        scene[f"{axis}axis"] = {"visible": False, "showbackground": False, "range": ends}
+    sizes = upper - lower + 2 * margin
+    ratio = {axis: round(_FILL * float(sizes[n] / sizes.max()), 4) for n, axis in enumerate("xyz")}
+    layout = {
+        "scene": {
+            **scene,
+            "aspectmode": "manual",
+            "aspectratio": ratio,
+            "camera": {
+                "eye": {"x": -0.3, "y": -1.3, "z": 0.3},
+                "up": {"x": 0, "y": 0, "z": 1},
+                "projection": {"type": "orthographic"},
+            },
+            "dragmode": "orbit",
+        },
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "legend": {"itemsizing": "constant", "bgcolor": "rgba(0,0,0,0)", "x": 1, "xanchor": "right", "y": 1},
+        "hovermode": "closest",
+        "uirevision": "fixed",
+    }
+    return {"data": traces, "layout": layout}
+
+
+def _mesh(surface: Surface, colour: str) -> dict[str, Any]:
+    vertices = surface.vertices_lps_mm.astype(np.float32)
+    kind = "uint16" if len(vertices) < 65536 else "uint32"
+    return {
+        "type": "mesh3d",
+        "name": surface.title,
+        "x": _array(vertices[:, 0], "float32"),
+        "y": _array(vertices[:, 1], "float32"),
+        "z": _array(vertices[:, 2], "float32"),
+        "i": _array(surface.triangles[:, 0], kind),
+        "j": _array(surface.triangles[:, 1], kind),
+        "k": _array(surface.triangles[:, 2], kind),
+        "color": colour,
+        "opacity": surface.opacity,
+        "flatshading": False,
+        "lighting": {"ambient": 0.45, "diffuse": 0.75, "specular": 0.15, "roughness": 0.6, "fresnel": 0.1},
+        "lightposition": {"x": 2000, "y": 4000, "z": -3000},
+        "hoverinfo": "name",
+        "showlegend": True,
+        "visible": True if surface.shown else "legendonly",
+    }
+
+
+def _letters(lower: NDArray[np.float64], upper: NDArray[np.float64], margin: float, strings: Strings) -> dict[str, Any]:
+    middle = (lower + upper) / 2
+    places = []
+    for axis in range(3):
+        for side, edge in ((-1, lower), (1, upper)):
+            place = middle.copy()
+            place[axis] = edge[axis] + side * margin
+            places.append([round(float(c), 1) for c in place])
+    return {
+        "type": "scatter3d",
+        "mode": "text",
+        "name": say(strings, "view3d.letters"),
+        "x": [p[0] for p in places],
+        "y": [p[1] for p in places],
+        "z": [p[2] for p in places],
+        "text": ["R", "L", "A", "P", "I", "S"],
+        "textfont": {"size": 15},
+        "hoverinfo": "skip",
+        "showlegend": True,
+    }
