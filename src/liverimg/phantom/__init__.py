@@ -1,0 +1,1 @@
+"""An analytic digital abdomen with closed-form answers."""
