@@ -76,24 +76,28 @@ def show_outcomes(outcomes: Sequence[Outcome], out: Path) -> None:
 def show_inspection(record: Mapping[str, Any]) -> None:
     """The series table: what is here, which phase, used or not and why."""
     console = Console(highlight=False)
-    table = Table(title=f"Study of {record['study_date'] or 'unknown date'}", title_justify="left")
-    for heading in ("", "Series", "Phase and why", "Voxels (k, j, i)", "Spacing mm"):
-        table.add_column(heading)
+    table = Table(show_lines=True, title=f"Study of {record['study_date'] or 'unknown date'}", title_justify="left")
+    for heading in ("", "Series", "Phase and why"):
+        table.add_column(heading, overflow="fold")
     for row in record["volumes"]:
-        why = [f"{e['source']}: {e['detail']}" for e in row["phase_evidence"]] + list(row["flags"])
+        k, j, i = row["grid"]["shape_kji"]
+        along_k, along_j, along_i = row["grid"]["spacing_kji_mm"]
+        why = [f"{e['source']}: {e['detail']}" for e in row["phase_evidence"]]
+        flags = [f"flag: {flag}" for flag in row["flags"]]
         table.add_row(
             "reference" if row["is_reference"] else "used",
-            Text(f"{row['modality']} {row['description'] or '(no description)'}"),
-            Text.assemble((row["phase"], "bold"), *(f"\n{line}" for line in why)),
-            "\n".join(str(n) for n in row["grid"]["shape_kji"]),
-            "\n".join(f"{s:.2f}" for s in row["grid"]["spacing_kji_mm"]),
+            Text(
+                f"{row['modality']} {row['description'] or '(no description)'}\n{i} x {j} x {k} voxels\n"
+                f"{along_i:.2f} x {along_j:.2f} x {along_k:.2f} mm\n{row['series_instance_uid']}"
+            ),
+            Text.assemble((row["phase"], "bold"), *(f"\n{line}" for line in why + flags)),
         )
     if record["volumes"]:
         console.print(table)
     if record["rejected"]:
         refused = Table(title="Not used", title_justify="left")
         for heading in ("What", "Code", "Why"):
-            refused.add_column(heading)
+            refused.add_column(heading, overflow="fold")
         for row in record["rejected"]:
             refused.add_row(Text(row["what"]), row["code"], Text(row["reason"]))
         console.print(refused)

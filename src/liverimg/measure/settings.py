@@ -18,7 +18,8 @@ class MeasureSettings:
         liver_closing_radius_mm: Vessels count as inside the liver where liver lies around them this near.
         band_long_diameter: Half width of the axial long diameter's 95 % band as a share of the pitch along it.
         band_short_diameter: The same for the axial short diameter.
-        band_extent: The same for the 3-D diameter and the craniocaudal extent.
+        band_extent: The same for the craniocaudal extent.
+        band_3d_diameter: Likewise of the largest 3-D diameter, of the wider of that pitch and the voxels' mean pitch.
         band_distance: The same for distances between structures.
         band_depth: The same for depths from the skin.
         band_volume: Half width of a volume's band as a share of the root of border voxels, in voxels.
@@ -29,6 +30,7 @@ class MeasureSettings:
     band_long_diameter: float
     band_short_diameter: float
     band_extent: float
+    band_3d_diameter: float
     band_distance: float
     band_depth: float
     band_volume: float

@@ -144,7 +144,10 @@ def _maximum_3d(
 ) -> Measurement:
     ends = farthest(surface.vertices_lps_mm)
     value = float(np.linalg.norm(ends[1] - ends[0]))
-    half = quadrature(settings.band_extent * surface.pitch_mm(direction(*ends)), error_mm, error_mm)
+    # The longest of many lines finds the grid's roughness in whatever direction it is widest: the pitch along the
+    # winning line alone would be too narrow a band on anisotropic grids.
+    pitch_mm = max(surface.pitch_mm(direction(*ends)), float(np.prod(surface.spacing_mm) ** (1 / 3)))
+    half = quadrature(settings.band_3d_diameter * pitch_mm, error_mm, error_mm)
     return banded(
         "maximum_3d_diameter",
         lesion.id,

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from dataclasses import replace
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ from liverimg.report.planes import Scene
 from liverimg.report.projection import LOOKS, projection
 from liverimg.report.surface3d import blocks, plotly_figure, surfaces
 from liverimg.report.text import date_text, quantity_rows, say
+
+# What the page is poured into; whoever keeps pages keeps an eye on these too.
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_page(content: ReportContent) -> str:
@@ -89,7 +92,7 @@ def render_page(content: ReportContent) -> str:
 
 def _own(name: str) -> Markup:
     # Files of this package, trusted as they are; nothing of a study ever passes through here.
-    text = resources.files("liverimg.report").joinpath("templates", name).read_text(encoding="utf-8")
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
     return Markup(text)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from liverimg.assess.eligibility import assess_eligibility
-from liverimg.core.assessment import Assessment
+from liverimg.core.assessment import Assessment, Finding
 from liverimg.files.bundled import package_data
 from liverimg.files.result_records import assessment_to_record, measurements_from_record
 from liverimg.files.tables import load_criteria, read_toml
@@ -34,7 +34,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     """Applies every table to the measurements."""
     measured = measurements_from_record(workspace.record(Artefact.MEASUREMENTS, "measurements"))
     tables = []
-    findings = []
+    findings: list[Finding] = []
     conflicts: list[str] = []
     for name in settings.criteria:
         path = _table_path(name)

@@ -10,10 +10,10 @@ from liverimg.core.labels import LabelQuality
 from liverimg.files.result_records import assessment_from_record, measurements_from_record
 from liverimg.files.tables import read_table, structure_styles, table_hashes
 from liverimg.report.content import ReportContent
-from liverimg.report.page import render_page
+from liverimg.report.page import TEMPLATES, render_page
 from liverimg.stages.artefacts import read_labels, read_quality, read_reference, read_study
 from liverimg.stages.stage import Progress, Stage
-from liverimg.workspace import Artefact, Draft, Workspace
+from liverimg.workspace import Artefact, Draft, Workspace, hash_tree
 
 _ORIGINS = {
     "model": "drawn by the model",
@@ -71,8 +71,8 @@ def _notices(quality: LabelQuality) -> tuple[str, ...]:
 
 
 def depends_on(_settings: Settings) -> Mapping[str, str]:
-    """The words and colours of the page."""
-    return table_hashes("report_strings", "structures")
+    """The words, colours and templates of the page."""
+    return table_hashes("report_strings", "structures") | {"templates": hash_tree(TEMPLATES)}
 
 
 STAGE = Stage(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from liverimg.core.errors import InputRefusedError
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
+from liverimg.core.study import Series
 from liverimg.core.volume import Volume
 from liverimg.files import nifti, records
 from liverimg.files.study_records import label_names_from_record
@@ -43,7 +44,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     if settings.labels is not None:
         labels, quality = _external(settings.labels, volume, values)
     else:
-        labels, quality = _by_model(settings, volume, TidyRules.from_table(table["tidy"]), progress)
+        labels, quality = _by_model(settings, series, volume, TidyRules.from_table(table["tidy"]), progress)
     if not labels.has(Structure.LIVER):
         raise InputRefusedError(
             f"no liver in view: none was found in the {series.phase} {series.modality} series that was chosen as "
@@ -54,13 +55,18 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
 
 
 def _by_model(
-    settings: Settings, volume: Volume, rules: TidyRules, progress: Progress
+    settings: Settings, series: Series, volume: Volume, rules: TidyRules, progress: Progress
 ) -> tuple[LabelMap, LabelQuality]:
     # Torch takes seconds to import: only here, and not when the labels come from a file.
     from liverimg.segmentation.bundle import open_bundle
     from liverimg.segmentation.infer import segment_volume
 
     bundle = open_bundle(settings.model, device=settings.device)
+    if series.modality not in bundle.modalities:
+        raise InputRefusedError(
+            f"the reference series is {series.modality}, and the model {bundle.name} was made for "
+            f"{' and '.join(bundle.modalities)}; give the labels with --labels, or a recipe with another model"
+        )
     segmentation = segment_volume(volume, bundle, progress=progress)
     labels = tidy(segmentation.labels, rules)
     not_visible = {
