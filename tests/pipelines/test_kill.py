@@ -1,4 +1,4 @@
-"""kill -9 in every stage, one after the other; the run that gets through leaves the same bytes as an undisturbed one."""
+"""kill -9 in every stage, one after the other; the run that gets through leaves the bytes of an undisturbed one."""
 
 import signal
 import subprocess
@@ -41,9 +41,7 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_kill_in_every_stage_changes_no_byte(
-    sample: Path, exact_labels: Path, assessed: Path, tmp_path: Path
-) -> None:
+def test_kill_in_every_stage_changes_no_byte(sample: Path, exact_labels: Path, assessed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["pre", str(sample / "pre_ct"), "--out", str(out), "--labels", str(exact_labels)]
     for stage in STAGE_NAMES:

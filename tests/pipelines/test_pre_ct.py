@@ -8,9 +8,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from benchmarks.truth import pairs, read
 
 from liverimg.files import records
-from benchmarks.truth import pairs, read
 
 FILES = {"study", "labels", "label_quality", "measurements", "assessment"}
 
