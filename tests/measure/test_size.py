@@ -6,7 +6,7 @@ import pytest
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.measurement import NotMeasured
-from liverimg.measure.size import SIZE_NAMES
+from liverimg.measure.size import SIZE_NAMES, volume_range_ml
 from liverimg.measure.survey import survey
 
 from .shapes import Capsule, Ellipsoid, centres, sphere
@@ -98,7 +98,8 @@ def test_delineation_errors_widen_the_band_in_quadrature(settings):
         assert (b.value - b.low) ** 2 == pytest.approx((a.value - a.low) ** 2 + 2 * 2.0**2, rel=1e-4)
     volume = blurred.quantity("volume")
     shell_ml = 4 * np.pi * 9.0**2 * 2.0 / 1000  # surface times error
-    assert volume.high - volume.value == pytest.approx(shell_ml, rel=0.05)
+    assert volume.value - volume.low == pytest.approx(shell_ml, rel=0.05)
+    assert volume.high == pytest.approx(4 / 3 * np.pi * 11.0**3 / 1000, rel=0.05), "the ball that is 2 mm larger"
 
 
 def test_one_voxel_has_a_place_but_no_size(settings):
@@ -127,3 +128,10 @@ def test_cut_off_by_the_image_is_not_measured(settings):
     lesion = lesion_of(mask, grid, settings)
     for name in SIZE_NAMES:
         assert "edge of the image" in lesion.quantity(name).reason
+
+
+def test_a_small_lesion_drawn_too_small_keeps_its_true_volume_in_the_band() -> None:
+    drawn_ml, true_ml = (4 / 3 * np.pi * r**3 / 1000 for r in (3.0, 6.0))
+    low, high = volume_range_ml(drawn_ml, 3.0)
+    assert high == pytest.approx(true_ml)
+    assert low == 0

@@ -165,6 +165,7 @@ def _volume(
     lesion: LesionMask, surface: Surface, error_mm: float, settings: MeasureSettings, sources: tuple[str, ...]
 ) -> Measurement:
     half = volume_half_width_ml(lesion.grid, area_mm2=surface.area_mm2, error_mm=error_mm, settings=settings)
+    smallest, largest = volume_range_ml(lesion.volume_ml, error_mm)
     return banded(
         "volume",
         lesion.id,
@@ -174,7 +175,21 @@ def _volume(
         method="number of voxels times their volume (IBSI YEKZ)",
         points=(evidence("centroid", lesion.centroid_lps_mm),),
         sources=sources,
+        at_least=smallest,
+        at_most=largest,
     )
+
+
+def volume_range_ml(volume_ml: float, error_mm: float) -> tuple[float, float]:
+    """Volumes of the balls that are smaller and larger by the error all around than one of this volume.
+
+    For a small lesion the surface times the error falls short: a ball of 3 mm radius drawn 3 mm too small holds
+    eight times its volume in truth, not four.
+    """
+    per_radius = (4 / 3 * math.pi) ** (1 / 3)
+    edge = (volume_ml * 1000) ** (1 / 3)
+    reach = per_radius * error_mm
+    return max(0.0, edge - reach) ** 3 / 1000, (edge + reach) ** 3 / 1000
 
 
 def volume_half_width_ml(grid: Grid, *, area_mm2: float, error_mm: float, settings: MeasureSettings) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from liverimg.core.errors import InputRefusedError
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
@@ -18,6 +19,9 @@ from liverimg.segmentation.tidy import TidyRules, tidy
 from liverimg.stages.artefacts import SEGMENT, put_labels, read_reference
 from liverimg.stages.stage import Progress, Stage
 from liverimg.workspace import Artefact, Draft, Workspace, hash_file, hash_tree
+
+# What the study is about: measured however unsure, with a band that says how unsure.
+_ALWAYS_MEASURED = (Structure.LIVER, Structure.TUMOUR)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     if settings.labels is not None:
         labels, quality = _external(settings.labels, volume, values)
     else:
-        labels, quality = _by_model(settings, series, volume, TidyRules.from_table(table["tidy"]), progress)
+        labels, quality = _by_model(settings, series, volume, table, progress)
     if not labels.has(Structure.LIVER):
         raise InputRefusedError(
             f"no liver in view: none was found in the {series.phase} {series.modality} series that was chosen as "
@@ -55,7 +59,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
 
 
 def _by_model(
-    settings: Settings, series: Series, volume: Volume, rules: TidyRules, progress: Progress
+    settings: Settings, series: Series, volume: Volume, table: Mapping[str, Any], progress: Progress
 ) -> tuple[LabelMap, LabelQuality]:
     # Torch takes seconds to import: only here, and not when the labels come from a file.
     from liverimg.segmentation.bundle import open_bundle
@@ -68,12 +72,19 @@ def _by_model(
             f"{' and '.join(bundle.modalities)}; give the labels with --labels, or a recipe with another model"
         )
     segmentation = segment_volume(volume, bundle, progress=progress)
-    labels = tidy(segmentation.labels, rules)
+    labels = tidy(segmentation.labels, TidyRules.from_table(table["tidy"]))
+    least_dice = float(table["trust"]["least_hold_out_dice"])
     not_visible = {
         structure: "the model did not find it on this image; it may still be there"
         for structure in labels.structures
         if not labels.has(structure)
     }
+    for structure, dice in bundle.hold_out_dice.items():
+        if structure not in _ALWAYS_MEASURED and dice < least_dice:
+            not_visible[structure] = (
+                f"the model {bundle.name} outlines it too unreliably to measure from (Dice {dice:.2f} on hold-out "
+                f"cases, at least {least_dice:.2f} is asked for); it is unknown, not far"
+            )
     return labels, LabelQuality(
         origin="model",
         surface_error_mm=bundle.surface_error_mm,
