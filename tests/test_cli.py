@@ -53,6 +53,7 @@ def test_every_command_has_help_with_exit_codes(
         ["pre", "study", "--out", "out", "--recipe", "pre_ablatoin"],
         ["pre", "study", "--out", "study/out"],
         ["measure", "nowhere"],
+        ["sample", "out", "--seed", "-5"],
     ],
 )
 def test_usage_errors_leave_by_2(

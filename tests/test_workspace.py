@@ -1,9 +1,11 @@
 """The workspace: whole states only, one run at a time, no trace of a refused study."""
 
+import fcntl
 import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -52,7 +54,7 @@ def test_a_hand_edit_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_refused_study_leaves_no_trace(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), Workspace(tmp_path / "new").locked():
+    with pytest.raises(ZeroDivisionError), Workspace(tmp_path / "new" / "deeper").locked():
         raise ZeroDivisionError
     assert not (tmp_path / "new").exists()
 
@@ -94,7 +96,7 @@ def test_a_record_that_breaks_its_schema_is_not_written(tmp_path: Path) -> None:
         draft.put_record(Artefact.MEASUREMENTS, "measurements", {"record": "measurements"})
 
 
-@pytest.mark.parametrize("killed_after", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("killed_after", [0, 1, 2, 3, 4, 5, 6])
 def test_kill_during_a_commit_leaves_a_stage_that_runs_again(tmp_path: Path, killed_after: int) -> None:
     """Kills the process at the n-th rename or unlink of a commit; the stage must then read as not done, or done."""
     script = textwrap.dedent(
@@ -142,3 +144,33 @@ def test_kill_during_a_commit_leaves_a_stage_that_runs_again(tmp_path: Path, kil
         assert workspace.path(Artefact.LABELS).read_text() == "old labels"
     with workspace.locked():
         assert not list(folder.glob(".draft-*")), "the next run clears what the kill left"
+
+
+def test_a_run_that_comes_too_late_leaves_the_first_one_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both saw an empty folder; the second must not clear it away when it finds the lock taken."""
+    (tmp_path / "out").mkdir()
+    first, second = Workspace(tmp_path / "out"), Workspace(tmp_path / "out")
+    with ExitStack() as stack:
+
+        def first_takes_the_lock(handle: int, how: int) -> None:
+            monkeypatch.undo()
+            stack.enter_context(first.locked())
+            stack.enter_context(first.draft("report")).put_text(Artefact.REPORT, "half done")
+            fcntl.flock(handle, how)
+
+        monkeypatch.setattr(fcntl, "flock", first_takes_the_lock)
+        with pytest.raises(WorkspaceError, match="another run"), second.locked():
+            pass
+        assert (tmp_path / "out" / ".draft-report" / "report.html").read_text() == "half done"
+
+
+def test_a_refusal_after_a_killed_first_run_leaves_no_trace_either(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "provenance").mkdir(parents=True)
+    (out / "log.txt").write_text("killed")
+    (out / ".draft-ingest").mkdir()
+    with pytest.raises(ZeroDivisionError), Workspace(out).locked():
+        raise ZeroDivisionError
+    assert list(out.iterdir()) == []

@@ -95,7 +95,7 @@ def ingest(study: StudyArgument, out: OutOption, phase: PhaseOption = None) -> N
     _keep_apart(study, out)
     steps = load_recipe("pre_ablation", only=["ingest"]).with_settings("ingest", study=study, phases=_phases(phase))
     with _reporter() as reporter:
-        outcomes = run(steps, out, reporter=reporter)
+        outcomes = run(steps, out, reporter=reporter, remember=False)
     _say_done(outcomes, out)
 
 
@@ -134,7 +134,7 @@ def measure(
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder to write the studies into.")],
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Another patient than the sample that is built in.")
+        int | None, typer.Option("--seed", min=0, help="Another patient than the sample that is built in.")
     ] = None,
 ) -> None:
     """Write synthetic DICOM studies of an analytic phantom, with the exact answers beside them."""
@@ -190,14 +190,15 @@ def _phases(given: list[str] | None) -> dict[str, Any] | None:
 
     if not given:
         return None
-    phases = {}
+    phases: dict[str, Phase] = {}
     for option in given:
         uid, _, name = option.partition("=")
         if not uid or name not in set(Phase):
             raise UsageError(
                 f"--phase {option!r}: expected SERIES_UID=NAME with one of: {', '.join(p.value for p in Phase)}"
             )
-        phases[uid] = Phase(name)
+        if phases.setdefault(uid, Phase(name)) != name:
+            raise UsageError(f"--phase gives series {uid} two phases, {phases[uid]} and {name}; give one")
     return phases
 
 

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -23,6 +23,8 @@ from liverimg.core.errors import RecordInvalidError, WorkspaceError
 from liverimg.files import records
 
 _BLOCK = 1 << 20
+# What a run that finished no stage leaves behind.
+_NOTHING_YET = frozenset({"provenance", "log.txt"})
 
 
 class Artefact(StrEnum):
@@ -97,8 +99,11 @@ class Workspace:
             WorkspaceError: Not a folder, not writable, or full of something else.
         """
         existing = self.folder
-        while not existing.exists():
-            existing = existing.parent
+        try:
+            while not existing.exists():
+                existing = existing.parent
+        except PermissionError as error:
+            raise WorkspaceError(f"{existing} can't be looked at; give --out a folder that you may read") from error
         if not existing.is_dir():
             raise WorkspaceError(f"{existing} is a file; give --out a folder to write into")
         if not os.access(existing, os.W_OK | os.X_OK):
@@ -112,8 +117,7 @@ class Workspace:
     def locked(self) -> Iterator[None]:
         """Keeps a second run out of the folder; the system drops the lock when a run is killed."""
         self.check_usable()
-        created = not self.folder.exists()
-        untouched = created or not any(self.folder.iterdir())
+        made_here = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
         try:
             self._provenance_folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._provenance_folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -129,21 +133,28 @@ class Workspace:
                     f"another run is at work in {self.folder}; wait for it, or give another --out"
                 ) from None
             self._remove_drafts()
-            yield
+            # Only now, and only while the lock is ours: what lies here may be another run's first work.
+            untouched = not any(self._provenance_folder.glob("*.json")) and _NOTHING_YET.issuperset(
+                path.name for path in self.folder.iterdir()
+            )
+            try:
+                yield
+            finally:
+                if untouched and not any(self._provenance_folder.glob("*.json")):
+                    self._leave_no_trace(made_here)
         finally:
             os.close(handle)
-            if untouched and not any(self._provenance_folder.glob("*.json")):
-                self._leave_no_trace(folder_too=created)
 
-    def _leave_no_trace(self, *, folder_too: bool) -> None:
+    def _leave_no_trace(self, made_here: Sequence[Path]) -> None:
         """Empties the folder again after a refused study."""
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
-        if folder_too:
-            self.folder.rmdir()
+        for folder in made_here:
+            with suppress(OSError):  # somebody else may have put something there
+                folder.rmdir()
 
     def _remove_drafts(self) -> None:
         for leftover in self.folder.glob(".draft-*"):
@@ -171,10 +182,15 @@ class Workspace:
 
     def hash_of(self, artefact: Artefact) -> str | None:
         """Hash of the artefact as it lies there now; None when it is missing."""
-        path = self.path(artefact)
-        if path.is_dir():
-            return hash_tree(path)
-        return hash_file(path) if path.is_file() else None
+        return _hash(self.path(artefact))
+
+    def is_accounted_for(self, artefact: Artefact, *, by: str) -> bool:
+        """Whether a commit that was cut off explains what lies there now, or nothing lies there.
+
+        Asked when the stage ``by`` has no provenance: what is not accounted for may be a person's work.
+        """
+        now = self.hash_of(artefact)
+        return now is None or now in (self.recall(f"{by}.unfinished") or {}).get(artefact.value, ())
 
     def is_edited(self, artefact: Artefact, *, by: str) -> bool:
         """Whether somebody changed the artefact after the stage ``by`` wrote it."""
@@ -246,10 +262,13 @@ class Draft:
             provenance: How it came to be; its ``writes`` are filled in here.
         """
         made = sorted(p.name for p in self.folder.iterdir())
-        for path in self.folder.rglob("*"):
-            if path.is_file():
-                _fsync(path)
+        for path in (*self.folder.rglob("*"), self.folder):
+            _fsync(path)
         root = self.workspace.folder
+        # Hashed before anyone can see, and so correct, the outputs.
+        writes = {name: _hash(self.folder / name) or "" for name in made}
+        unfinished = f"{self.stage}.unfinished"
+        self.workspace.remember(unfinished, {name: [_hash(root / name), new] for name, new in writes.items()})
         record_path = root / "provenance" / f"{self.stage}.json"
         with suppress(FileNotFoundError):
             record_path.unlink()
@@ -260,9 +279,15 @@ class Draft:
                 target.rename(self.folder / f"replaced-{name}")
             (self.folder / name).rename(target)
         _fsync(root)
-        writes = {name: self.workspace.hash_of(Artefact(name)) or "" for name in made}
         record = asdict(provenance) | {"writes": writes}
         _write_atomically(record_path, records.dump(record))
+        (root / "provenance" / f"{unfinished}.json").unlink()
+
+
+def _hash(path: Path) -> str | None:
+    if path.is_dir():
+        return hash_tree(path)
+    return hash_file(path) if path.is_file() else None
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -22,6 +22,8 @@ def read_table():
                 **row,
                 "thresholds": tuple(Threshold(**t) for t in row["thresholds"]),
                 "allowed": tuple(row.get("allowed", ())),
+                "refused": tuple(row.get("refused", ())),
+                "plausible": tuple(row.get("plausible", ())),
                 "notes": tuple(row.get("notes", ())),
             }
         )
@@ -144,10 +146,10 @@ CLINICAL_CASES = [
     ("hifu.child_pugh", "child_pugh_score", 8, NOT_MET),
     ("hifu.inr", "inr", 2.49, MET),
     ("hifu.inr", "inr", 2.5, NOT_MET),
-    ("hifu.preferred_by_inr", "inr", 2.0, NOT_MET),
-    ("hifu.preferred_by_inr", "inr", 2.01, MET),
-    ("hifu.preferred_by_platelets", "platelets_per_ul", 50_000, NOT_MET),
-    ("hifu.preferred_by_platelets", "platelets_per_ul", 49_999, MET),
+    ("needle.inr", "inr", 2.0, MET),
+    ("needle.inr", "inr", 2.01, NOT_MET),
+    ("needle.platelets", "platelets_per_ul", 50_000, MET),
+    ("needle.platelets", "platelets_per_ul", 49_999, NOT_MET),
     ("hifu.baseline_age", "baseline_age_days", 28, MET),
     ("hifu.baseline_age", "baseline_age_days", 29, NOT_MET),
     ("hifu.baseline_age", "baseline_age_days", 0, MET),
@@ -202,7 +204,35 @@ def test_a_study_number_that_the_scan_does_not_show_may_be_given():
     assert given.quantity.method == "given in the clinical file"
 
 
-@pytest.mark.parametrize(("count", "verdict"), [(1, MET), (2, NOT_MET), (0, NOT_MET)])
+def test_a_study_number_that_a_person_gives_goes_before_the_one_on_the_images():
+    none_drawn = MeasurementSet((), (measurement("ascites_depth", 0.0, 0.0, 3.0, target="ascites"),))
+    found = finding(assess_eligibility(none_drawn, HIFU, clinical={"ascites_depth": 25}), "hifu.ascites")
+    assert found.verdict is NOT_MET
+    assert found.quantity.method == "given in the clinical file; on the images it was 0 mm"
+
+
+@pytest.mark.parametrize("word", ["Clear", " clear"])
+def test_how_a_clinical_word_is_typed_does_not_turn_it_into_its_opposite(word):
+    found = finding(assess_eligibility(lesions(), HIFU, clinical={"acoustic_window": word}), "hifu.acoustic_window")
+    assert found.verdict is MET
+
+
+@pytest.mark.parametrize("word", ["not done", "unknown", ""])
+def test_a_clinical_word_that_the_table_does_not_know_is_refused(word):
+    with pytest.raises(RecordInvalidError, match="clear, partial, blocked"):
+        assess_eligibility(lesions(), HIFU, clinical={"acoustic_window": word})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("platelets_per_ul", 140), ("child_pugh_score", 4), ("child_pugh_score", 16), ("inr", 0), ("ascites_depth", -1)],
+)
+def test_a_clinical_number_in_another_unit_is_refused_and_never_judged(key, value):
+    with pytest.raises(RecordInvalidError, match=f"{key} is {value}; expected .* unit"):
+        assess_eligibility(lesions(), HIFU, clinical={key: value})
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(1, MET), (2, NOT_MET), (0, UNDETERMINED)])
 def test_number_of_lesions(count, verdict):
     study = MeasurementSet((), (measurement("tumour_count", count, unit="1", target="tumour"),))
     assert finding(assess_eligibility(study, HIFU, clinical={}), "hifu.single_lesion").verdict is verdict

@@ -149,3 +149,39 @@ def test_a_hand_edit_on_another_grid_is_refused_and_kept(liverimg: Callable, ass
     refused(liverimg("measure", out), 3, "another grid")
     assert (out / "labels.nii.gz").read_bytes() == edited
     assert (out / "measurements.json").read_bytes() == numbers
+
+
+def test_two_phases_for_one_series(liverimg: Callable, sample: Path, out: Path) -> None:
+    twice = ("--phase", "1.2.3=arterial", "--phase", "1.2.3=delayed")
+    refused(liverimg("ingest", sample / "pre_ct", "--out", out, *twice), 2, "two phases")
+    assert not out.exists()
+
+
+def test_a_name_given_twice_in_the_label_names(
+    liverimg: Callable, sample: Path, exact_labels: Path, tmp_path: Path, out: Path
+) -> None:
+    labels = label_file(tmp_path, exact_labels, lambda a, m: (a, m))
+    (tmp_path / "drawn.json").write_text('{"liver": 1, "liver": 2}')
+    refused(liverimg("pre", sample / "pre_ct", "--out", out, "--labels", labels), 3, "twice")
+
+
+def test_measuring_labels_that_belong_to_other_volumes(liverimg: Callable, assessed: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(assessed, tmp_path / "copy"))
+    numbers = (out / "measurements.json").read_bytes()
+    record = json.loads((out / "provenance" / "segment.json").read_text())
+    record["reads"]["volumes"] = "of a study that was exported again since"
+    (out / "provenance" / "segment.json").write_text(json.dumps(record))
+    refused(liverimg("measure", out), 2, "volumes changed")
+    (out / "provenance" / "segment.json").unlink()
+    refused(liverimg("measure", out), 2, "segment", "not whole")
+    assert (out / "measurements.json").read_bytes() == numbers
+
+
+def test_measuring_after_ingest_alone_was_run_again(
+    liverimg: Callable, sample: Path, assessed: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(assessed, tmp_path / "copy"))
+    (out / "measurements.json").unlink()
+    assert liverimg("ingest", sample / "pre_ct", "--out", out).code == 0
+    assert liverimg("measure", out).code == 0
+    assert (out / "measurements.json").read_bytes() == (assessed / "measurements.json").read_bytes()

@@ -123,7 +123,25 @@ def test_a_damaged_header_is_named(tmp_path: Path, build: ModuleType, rules: Pha
     path.write_bytes(path.read_bytes()[:150])
     found = read_study(tmp_path, phase_rules=rules)
     assert found.study.series[0].grid.shape[0] == 7
-    assert [entry.what for entry in found.study.rejected] == [path.name]
+    assert [entry.what for entry in found.study.rejected] == ["file 8 of 8 in order of path"]
+
+
+def test_no_name_of_a_patient_is_repeated(tmp_path: Path, build: ModuleType, rules: PhaseRules) -> None:
+    """Exports name folders after patients, and some people type names into descriptions."""
+
+    def edit(dataset: Any, k: int) -> None:
+        dataset.PatientName, dataset.PatientID = "Doe^Jane", "MRN-4711"
+        dataset.SeriesDescription = "Portal venous DOE_jane MRN-4711"
+
+    folder = tmp_path / "DOE_JANE"
+    path = build.write_series(folder, edit=edit)[7]
+    path.with_name("Jane Doe.dcm").write_bytes(path.read_bytes()[:150])
+    study = read_study(tmp_path, phase_rules=rules).study
+    said = repr(study).casefold()
+    assert study.series[0].description.startswith("Portal venous [removed]")
+    assert study.series[0].phase == "portal_venous"
+    assert [entry.code for entry in study.rejected] == ["unreadable"]
+    assert not [word for word in ("doe", "jane", "4711") if word in said]
 
 
 def test_links_are_not_followed(tmp_path: Path, build: ModuleType, rules: PhaseRules) -> None:

@@ -1,5 +1,6 @@
 """NIfTI: the flip is right as other software sees it, and bytes depend on content alone."""
 
+import gzip
 from itertools import permutations, product
 from pathlib import Path
 
@@ -98,3 +99,66 @@ def test_four_dimensions_are_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((2, 2, 2, 2), np.int16), np.eye(4)), tmp_path / "four.nii.gz")
     with pytest.raises(InputRefusedError, match="4 dimensions"):
         nifti.read_volume(tmp_path / "four.nii.gz", Quantity.HU)
+
+
+def damaged_labels(folder: Path, grid: Grid, change) -> Path:
+    """Labels on the grid, uncompressed, with some bytes of the file changed."""
+    array = np.zeros(grid.shape, dtype=np.uint8)
+    nifti.write_labels(folder / "good.nii.gz", LabelMap(array, grid, STRUCTURES))
+    content = bytearray(gzip.decompress((folder / "good.nii.gz").read_bytes()))
+    change(content)
+    path = folder / "drawn.nii"
+    path.write_bytes(content)
+    return path
+
+
+def put(at: int, values: np.ndarray):
+    def change(content: bytearray) -> None:
+        content[at : at + values.nbytes] = values.tobytes()
+
+    return change
+
+
+# Offsets in the header: dim 40, datatype 70, srow_x 280 (nifti1.h).
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (put(280, np.full(12, np.nan, "<f4")), "where it lies"),
+        (put(280, np.zeros(12, "<f4")), "where it lies"),
+        (put(40, np.array([3, 30000, 30000, 30000], "<i2")), "another grid"),
+        (put(70, np.array([32, 64], "<i2")), "expected real numbers"),
+        (put(70, np.array([128, 24], "<i2")), "expected real numbers"),
+    ],
+    ids=["NaN in the affine", "singular affine", "terabytes claimed", "complex", "colours"],
+)
+def test_hostile_headers_are_refused_before_any_value_is_read(
+    change, words: str, tmp_path: Path, awkward_grid: Grid
+) -> None:
+    path = damaged_labels(tmp_path, awkward_grid, change)
+    with pytest.raises(InputRefusedError, match=words):
+        nifti.read_labels(path, STRUCTURES, lesions={}, on=awkward_grid)
+
+
+def test_damage_inside_the_compressed_bytes_is_refused(tmp_path: Path, awkward_grid: Grid) -> None:
+    path = tmp_path / "labels.nii.gz"
+    nifti.write_volume(path, a_volume(awkward_grid))
+    content = bytearray(path.read_bytes())
+    content[5000:5100] = bytes([255]) * 100
+    path.write_bytes(content)
+    with pytest.raises(InputRefusedError, match="not a readable NIfTI"):
+        nifti.read_labels(path, STRUCTURES, lesions={}, on=awkward_grid)
+
+
+def test_another_format_that_nibabel_opens_is_refused(tmp_path: Path, awkward_grid: Grid) -> None:
+    path = tmp_path / "surface.gii"
+    nibabel.save(nibabel.gifti.GiftiImage(), path)
+    with pytest.raises(InputRefusedError, match="expected NIfTI"):
+        nifti.read_labels(path, STRUCTURES, lesions={}, on=awkward_grid)
+
+
+def test_two_names_for_one_value_are_refused(tmp_path: Path, awkward_grid: Grid) -> None:
+    array = np.ones(awkward_grid.shape, dtype=np.uint8)
+    nifti.write_labels(tmp_path / "labels.nii.gz", LabelMap(array, awkward_grid, STRUCTURES))
+    shared = {Structure.LIVER: 1, Structure.TUMOUR: 1}
+    with pytest.raises(InputRefusedError, match="value of its own"):
+        nifti.read_labels(tmp_path / "labels.nii.gz", shared, lesions={}, on=awkward_grid)

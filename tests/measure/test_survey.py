@@ -110,6 +110,31 @@ def test_wall_runs_from_skin_to_liver(array, settings):
     assert [p.role for p in wall.evidence] == ["on_skin", "on_liver"]
 
 
+def test_what_blocks_the_shortest_line_is_named(array, settings):
+    free = measured(array, settings)
+    assert not any("crosses" in warning for warning in free.warnings)
+    near = free.lesions[0].quantity("depth_from_skin_near")
+    tumour, skin = (np.array(p.lps_mm) for p in near.evidence)
+    along = (skin - tumour) / np.linalg.norm(skin - tumour)
+    depth = (centres(GRID) - tumour) @ along
+    ribs = array.copy()
+    ribs[(array == 23) & (depth > near.value - 14) & (depth < near.value - 5)] = 15
+    blocked = measured(ribs, settings, codes=CODES | {Structure.BONE: 15})
+    (warning,) = (w for w in blocked.warnings if "crosses" in w)
+    assert "L1 crosses 9 mm of bone" in warning
+    assert "here 9 mm of bone" in blocked.lesions[0].quantity("abdominal_wall_thickness").method
+
+
+def test_an_ablation_zone_is_announced_and_a_centre_is_not_called_surface(array, settings):
+    treated = array.copy()
+    treated[SPLEEN.holds(centres(GRID))] = 19
+    found = measured(treated, settings, codes=CODES | {Structure.ABLATION_ZONE: 19})
+    assert any("ablation zone is drawn" in w for w in found.warnings)
+    assert not any("ablation zone" in w for w in measured(array, settings).warnings)
+    centre = found.lesions[0].quantity("depth_from_skin_centre")
+    assert [p.role for p in centre.evidence] == ["tumour_centre", "on_skin"]
+
+
 def test_capsule_distance_counts_enclosed_vessels_as_liver(array, settings):
     (lesion,) = measured(array, settings).lesions
     surface = LIVER.centre + _on_unit_sphere(40_000) * LIVER.semi_axes_mm

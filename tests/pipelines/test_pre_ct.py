@@ -150,6 +150,16 @@ def test_redo_discards_the_edit_aloud(
         assert (own_copy / name).read_bytes() == (assessed / name).read_bytes()
 
 
+def test_a_misspelt_clinical_item_is_refused_and_not_passed_over(
+    own_copy: Path, tmp_path: Path, liverimg: Callable
+) -> None:
+    clinical = tmp_path / "clinical.toml"
+    clinical.write_text("child_pugh = 6\n")
+    refused = liverimg("measure", own_copy, "--clinical", clinical)
+    assert refused.code == 3
+    assert "child_pugh, which no rule asks for" in refused.err
+
+
 def test_clinical_data_settle_what_they_can(own_copy: Path, tmp_path: Path, liverimg: Callable) -> None:
     clinical = tmp_path / "clinical.toml"
     clinical.write_text("child_pugh_score = 6\ninr = 1.1\n")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from liverimg.core.errors import InputRefusedError, UsageError
+import liverimg.workspace as workspace_module
+from liverimg.core.errors import InputRefusedError, NeedsPersonError, UsageError
 from liverimg.pipeline.recipe import Recipe, Step, load_recipe
 from liverimg.pipeline.runner import State, run
 from liverimg.stages.stage import Stage
@@ -178,3 +179,68 @@ def test_a_wrong_recipe_is_one_sentence(text: str, message: str, tmp_path: Path)
 def test_an_unknown_recipe_names_those_there_are() -> None:
     with pytest.raises(UsageError, match="pre_ablation"):
         load_recipe("pre_ablatoin")
+
+
+def test_labels_of_unknown_origin_are_never_overwritten_in_silence(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(recipe(), out)
+    (out / "labels.nii.gz").write_text("corrected")
+    (out / "provenance" / "draw.json").unlink()
+    with pytest.raises(NeedsPersonError, match="--redo draw"):
+        run(recipe(), out)
+    assert (out / "labels.nii.gz").read_text() == "corrected"
+    assert "discarded" in run(recipe(), out, redo="draw")[0].note
+
+
+def test_a_commit_that_was_cut_off_is_done_again_but_an_edit_since_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(recipe(), out)
+
+    def disk_full(path: Path, text: str) -> None:
+        if path.name == "draw.json":
+            raise OSError(28, "No space left on device")
+        write(path, text)
+
+    write = workspace_module._write_atomically
+    monkeypatch.setattr(workspace_module, "_write_atomically", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        run(recipe(text="drawn anew"), out)
+    monkeypatch.undo()
+    assert (out / "labels.nii.gz").read_text() == "drawn anew", "the kill came after the rename"
+
+    (out / "labels.nii.gz").write_text("corrected in between")
+    with pytest.raises(NeedsPersonError):
+        run(recipe(text="drawn anew"), out)
+    (out / "labels.nii.gz").write_text("drawn anew")
+    assert states(run(recipe(text="drawn anew"), out)) == [State.DONE, State.DONE]
+
+
+def test_a_kept_edit_says_when_its_inputs_have_changed(tmp_path: Path) -> None:
+    run(recipe(), tmp_path / "out")
+    (tmp_path / "out" / "labels.nii.gz").write_text("mine")
+    assert "has changed since" not in run(recipe(), tmp_path / "out")[0].note
+    assert "has changed since" in run(recipe(text="another model"), tmp_path / "out")[0].note
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("settings = 5", "no table"),
+        ("[settings]\nmeasure = 5", "no table"),
+        ("[settings.measure]\nminimum_lesion_volume_ml = nan", "expected float"),
+        ("[settings.measure]\nminimum_lesion_volume_ml = inf", "expected float"),
+        ("[settings.assess]\ncriteria = [1]", "does not exist"),
+        ("[settings.assess]\ncriteria = ['hifu_suitability']\nclinical = 5", "clinical"),
+        ("[settings.assess]\ncriteria = ['hifu_suitability']\nclinical = {inr = nan}", "finite"),
+        ("[settings.assess]\ncriteria = ['hifu_suitability']\nclinical = {patient_name = 'x'}", "no rule asks"),
+        ("[settings.ingest]\nstudy = 'a/b'\nphases = 3", "ingest.phases"),
+    ],
+)
+def test_odd_settings_are_one_sentence_before_any_work(settings: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    stages = [s for s in ("ingest", "measure", "assess") if f"settings.{s}" in settings] or ["measure"]
+    path.write_text(f"stages = {stages}\n{settings}")
+    with pytest.raises((UsageError, InputRefusedError), match=message):
+        [step.resolved() for step in load_recipe(path).steps]

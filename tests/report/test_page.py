@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from liverimg.core.assessment import Assessment
+from liverimg.core.criteria import Threshold
 from liverimg.core.errors import GridMismatchError, RecordInvalidError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
@@ -22,7 +23,7 @@ from liverimg.core.measurement import Measurement, NotMeasured
 from liverimg.core.study import Rejected
 from liverimg.report.content import ReportContent
 from liverimg.report.page import render_page
-from liverimg.report.rows import band_bar
+from liverimg.report.rows import band_bar, finding_rows
 from liverimg.report.text import band_text, date_text, quantity_rows, say, value_text
 
 ADDRESSES = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "formaction", "background"}
@@ -143,6 +144,32 @@ def test_every_word_of_the_record_is_on_the_page(seen: Reader, content: ReportCo
         "not a medical device",
     ):
         assert said in seen.words, said
+
+
+def test_the_summary_does_not_hide_what_concerns_the_whole_study(page: str, content: ReportContent) -> None:
+    lesions = {lesion.id for lesion in content.measurements.lesions}
+    whole = [f.title for f in content.assessment.findings if f.target not in lesions]
+    assert whole
+    summary = page[page.index('id="summary-study"') : page.index('id="lesion-1"')]
+    for title in whole:
+        assert title in summary
+
+
+def test_a_source_is_named_once_with_all_its_thresholds(content: ReportContent) -> None:
+    lesion = content.assessment.findings[0]
+    limits = tuple(Threshold(value, "mm", "a table") for value in (30.0, 80.0, 80.0))
+    (row,) = finding_rows((replace(lesion, thresholds=limits, source="a table"),), content.strings)
+    assert [(text.replace("\u202f", " "), source) for text, source in row.thresholds] == [("30 mm, 80 mm", "a table")]
+    assert row.source == ""
+    (other,) = finding_rows((replace(lesion, thresholds=limits, source="another"),), content.strings)
+    assert other.source == "another"
+
+
+def test_a_number_without_a_band_shows_none(content: ReportContent) -> None:
+    given = Measurement("inr", "study", 1.2, "1", 1.2, 1.2, "given in the clinical file")
+    (row,) = finding_rows((replace(content.assessment.findings[0], quantity=given),), content.strings)
+    assert row.value
+    assert row.band == ""
 
 
 def test_verdicts_have_a_word_beside_the_colour(page: str) -> None:

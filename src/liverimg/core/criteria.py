@@ -34,7 +34,9 @@ class Criterion:
             no rule between the second and the third) or ``sessions`` (three: smallest and largest volume of a
             session, largest count).
         thresholds: The numbers, in the order that the operator wants.
-        allowed: Accepted values for the operator ``in``.
+        allowed: Words that meet the operator ``in``.
+        refused: Words that don't meet it; any other word is a mistake in the clinical file.
+        plausible: Smallest and largest value that a person may give for it; beyond, it is a mistake or another unit.
         when_met: What it means when met.
         when_not_met: What it means when not met, what to consider instead.
         settled_by: Which scan or datum would settle an undetermined answer.
@@ -49,6 +51,8 @@ class Criterion:
     operator: str
     thresholds: tuple[Threshold, ...]
     allowed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    plausible: tuple[float, ...] = ()
     when_met: str = ""
     when_not_met: str = ""
     settled_by: str = ""

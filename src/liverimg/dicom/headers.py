@@ -22,7 +22,6 @@ from liverimg.dicom.tags import (
     PARSER_ERRORS,
     Elements,
     FileMeta,
-    clean_text,
     inflate,
     looks_like_dicom,
     quiet,
@@ -91,12 +90,11 @@ def read_folder(folder: Path, *, progress: Progress | None = None) -> FolderHead
 
 
 def _read_folder(folder: Path, progress: Progress | None) -> FolderHeaders:
-    paths = list(files_below(folder))
+    paths = sorted(files_below(folder))
     frames: list[Frame] = []
     identities: set[Identity] = set()
     left_out: list[LeftOut] = []
     for done, path in enumerate(paths):
-        name = clean_text(path.relative_to(folder).as_posix())
         try:
             if path.is_symlink() or not path.is_file() or path.name.upper() == "DICOMDIR":
                 raise DicomRefusedError(Code.NOT_DICOM, "a link, a device or a directory of files")
@@ -107,7 +105,9 @@ def _read_folder(folder: Path, progress: Progress | None) -> FolderHeaders:
             identities.add(found_nothing.identity)
             left_out.append(LeftOut(found_nothing.what, Code.NO_IMAGE, str(found_nothing)))
         except DicomRefusedError as refusal:
-            left_out.append(LeftOut(name, Code(refusal.code), str(refusal)))
+            # Not by its path: exports name folders and files after patients.
+            what = f"file {done + 1} of {len(paths)} in order of path"
+            left_out.append(LeftOut(what, Code(refusal.code), str(refusal)))
         if progress is not None:
             progress(done + 1, len(paths))
     frames.sort(key=lambda f: (f.series_instance_uid, f.sop_instance_uid, f.number, str(f.pixels.path)))

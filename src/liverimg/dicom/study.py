@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ def read_study(
     rejected += _set_aside(frames)
     stacks, refused = _stacks([f for f in frames if f.problem is None or f.problem.code not in SET_ASIDE])
     rejected += refused
-    series = _series(stacks, phase_rules, overrides or {})
+    series = tuple(_without_identity(one, headers.identities) for one in _series(stacks, phase_rules, overrides or {}))
     _refuse_unknown_overrides(overrides or {}, frames)
     rejected.sort(key=lambda r: (r.what, r.code, r.reason))
     return StudyHeaders(Study(study_uid, study_date, series, tuple(rejected)), stacks)
@@ -189,6 +190,20 @@ def _stacks(frames: Sequence[Frame]) -> tuple[tuple[Stack, ...], list[Rejected]]
         entry if count == 1 else replace(entry, reason=f"{entry.reason[:-1]} ({count} times).")
         for entry, count in Counter(rejected).items()
     ]
+
+
+def _without_identity(series: Series, identities: Sequence[Identity]) -> Series:
+    """The series with its free text rid of the patient's name and number, should a scanner have put them there."""
+    words = {word for i in identities for word in (*i.patient_name.split(), i.patient_id) if len(word) > 2}
+    if not words:
+        return series
+    alternatives = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    identity = re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
+    return replace(
+        series,
+        description=identity.sub("[removed]", series.description),
+        phase_evidence=tuple(replace(e, detail=identity.sub("[removed]", e.detail)) for e in series.phase_evidence),
+    )
 
 
 def _stack_order(stack: Stack) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _SCANNER_ANATOMICAL = 1
 _MAXIMUM_LABEL = 255
 # Level 1 is the speed that makes compressed volumes worth writing at all (see docs/explanation/libraries.md).
 _COMPRESSION_LEVEL = 1
+# What nibabel and the decompressor raise on a file that is cut off, damaged or something else.
+_UNREADABLE = (OSError, EOFError, ValueError, OverflowError, zlib.error, ImageFileError)
 
 
 def write_volume(path: Path, volume: Volume) -> None:
@@ -43,8 +46,8 @@ def read_volume(path: Path, quantity: Quantity, *, frame_of_reference_uid: str |
     Raises:
         InputRefusedError: The file is not a readable three-dimensional NIfTI.
     """
-    array, grid = _read(path, frame_of_reference_uid)
-    return Volume(array, grid, quantity)
+    image, grid = _open(path, frame_of_reference_uid)
+    return Volume(_values(path, image, grid), grid, quantity)
 
 
 def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Mapping[str, int], on: Grid) -> LabelMap:
@@ -57,16 +60,17 @@ def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Map
         on: The grid that the labels must lie on; taken over exactly, since NIfTI keeps single precision.
 
     Raises:
-        InputRefusedError: Unreadable, or the values are not whole numbers from 0 to 255.
+        InputRefusedError: Unreadable, the values are not whole numbers from 0 to 255, or two names share one.
         GridMismatchError: The labels lie on another grid.
     """
-    array, grid = _read(path, on.frame_of_reference_uid)
+    image, grid = _open(path, on.frame_of_reference_uid)
+    # Before any value is read: a header may claim more voxels than there is memory.
     if not grid.fits_in_space(on):
         raise GridMismatchError(
             f"{path.name} lies on another grid than the image: found {_describe(grid)}, "
             f"expected {_describe(on)}; resample the labels onto the image, or export them from it"
         )
-    whole = np.asarray(array)
+    whole = _values(path, image, grid)
     if not np.issubdtype(whole.dtype, np.integer):
         if not np.array_equal(whole, np.rint(whole)):
             raise InputRefusedError(
@@ -77,7 +81,10 @@ def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Map
         raise InputRefusedError(
             f"{path.name} holds label values from {whole.min()} to {whole.max()}, expected 0 to {_MAXIMUM_LABEL}"
         )
-    return LabelMap(whole.astype(np.uint8), on, structures, lesions)
+    try:
+        return LabelMap(whole.astype(np.uint8), on, structures, lesions)
+    except ValueError as error:
+        raise InputRefusedError(f"the names given to the values of {path.name} can't be used: {error}") from error
 
 
 def _write(path: Path, array: NDArray[Any], grid: Grid) -> None:
@@ -91,24 +98,41 @@ def _write(path: Path, array: NDArray[Any], grid: Grid) -> None:
     path.write_bytes(igzip.compress(image.to_bytes(), compresslevel=_COMPRESSION_LEVEL, mtime=0))
 
 
-def _read(path: Path, frame_of_reference_uid: str | None) -> tuple[NDArray[Any], Grid]:
+def _open(path: Path, frame_of_reference_uid: str | None) -> tuple[Any, Grid]:
+    """The image, its values not yet read, and its grid."""
     try:
         image = nibabel.load(path)
-        array = np.asarray(image.dataobj)
     except FileNotFoundError:
         raise InputRefusedError(f"{path.name} does not exist; expected a NIfTI file (.nii or .nii.gz)") from None
-    except (OSError, EOFError, ValueError, ImageFileError) as error:
-        raise InputRefusedError(
-            f"{path.name} is not a readable NIfTI file ({type(error).__name__}); expected .nii or .nii.gz"
-        ) from error
-    if array.ndim > 3 and set(array.shape[3:]) == {1}:
-        array = array.reshape(array.shape[:3])
-    if array.ndim != 3:
-        raise InputRefusedError(f"{path.name} has {array.ndim} dimensions, expected 3")
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(image, nibabel.Nifti1Pair):
+        raise InputRefusedError(f"{path.name} is another kind of file; expected NIfTI (.nii or .nii.gz)")
+    if not np.issubdtype(image.get_data_dtype(), np.number) or np.iscomplexobj(image.dataobj.dtype.type()):
+        raise InputRefusedError(f"{path.name} holds {image.get_data_dtype()} values, expected real numbers")
+    stored = tuple(int(n) for n in image.shape)
+    shape_ijk = stored[:3] if set(stored[3:]) <= {1} else stored
+    if len(shape_ijk) != 3:
+        raise InputRefusedError(f"{path.name} has {len(shape_ijk)} dimensions, expected 3")
     affine = _LPS_TO_RAS @ np.asarray(image.affine, dtype=float) @ np.linalg.inv(_KJI_TO_IJK)
-    array_kji = array.T
-    shape = (array_kji.shape[0], array_kji.shape[1], array_kji.shape[2])
-    return array_kji, Grid(shape, affine, frame_of_reference_uid)
+    try:
+        return image, Grid((shape_ijk[2], shape_ijk[1], shape_ijk[0]), affine, frame_of_reference_uid)
+    except ValueError as error:
+        raise InputRefusedError(f"{path.name} says nothing usable of where it lies: {error}; export it anew") from error
+
+
+def _values(path: Path, image: Any, grid: Grid) -> NDArray[Any]:
+    """The image's values along (k, j, i)."""
+    try:
+        return np.asarray(image.dataobj).reshape(grid.shape[::-1]).T
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: BaseException) -> InputRefusedError:
+    return InputRefusedError(
+        f"{path.name} is not a readable NIfTI file ({type(error).__name__}); expected .nii or .nii.gz"
+    )
 
 
 def _describe(grid: Grid) -> str:

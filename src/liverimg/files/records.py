@@ -37,7 +37,7 @@ def load(path: Path) -> Record:
         RecordInvalidError: Missing, unreadable, not JSON or not an object.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
     except FileNotFoundError:
         raise RecordInvalidError(f"{path.name} does not exist") from None
     except (OSError, UnicodeDecodeError, RecursionError) as error:
@@ -46,8 +46,23 @@ def load(path: Path) -> Record:
         raise RecordInvalidError(
             f"{path.name} is not valid JSON (line {error.lineno}, column {error.colno}); write it anew"
         ) from error
+    except _DuplicateKeyError as error:
+        raise RecordInvalidError(f"{path.name} holds {error.args[0]!r} twice, expected once; remove one") from error
     if not isinstance(record, dict):
         raise RecordInvalidError(f"{path.name} holds a {type(record).__name__}, expected a JSON object")
+    return record
+
+
+class _DuplicateKeyError(Exception):
+    """A JSON object has a key twice; the standard library would silently take the last."""
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> Record:
+    record: Record = {}
+    for key, value in pairs:
+        if key in record:
+            raise _DuplicateKeyError(key)
+        record[key] = value
     return record
 
 

@@ -95,8 +95,8 @@ def label_names_from_record(record: Mapping[str, int]) -> tuple[dict[Structure, 
         ValueError: A name is no structure of ours.
     """
     prefix = f"{Structure.TUMOUR}_"
-    lesions = {n.removeprefix(prefix): v for n, v in record.items() if n.startswith(prefix)}
-    structures = {Structure(n): v for n, v in record.items() if not n.startswith(prefix)}
+    lesions = {n.removeprefix(prefix): int(v) for n, v in record.items() if n.startswith(prefix)}
+    structures = {Structure(n): int(v) for n, v in record.items() if not n.startswith(prefix)}
     return structures, lesions
 
 

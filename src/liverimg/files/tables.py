@@ -46,7 +46,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RecordInvalidError(f"{path.name} does not exist; expected a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecordInvalidError(f"{path.name} can't be read ({type(error).__name__})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordInvalidError(f"{path.name} is not valid TOML: {error}") from error
 
 
@@ -92,6 +92,8 @@ def _criterion(row: Table) -> Criterion:
             Threshold(float(t["value"]), str(t["unit"]), str(t["source"])) for t in row.get("thresholds", ())
         ),
         "allowed": tuple(str(a) for a in row.get("allowed", ())),
+        "refused": tuple(str(r) for r in row.get("refused", ())),
+        "plausible": tuple(float(p) for p in row.get("plausible", ())),
         "notes": tuple(str(n) for n in row.get("notes", ())),
     }
     return Criterion(**{**row, **lists})

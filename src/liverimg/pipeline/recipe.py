@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
@@ -102,6 +103,8 @@ def load_recipe(name_or_path: str | Path, *, only: Sequence[str] | None = None) 
     if not isinstance(names, list) or not names:
         raise UsageError(f"{path.name} is not a recipe: it wants a list 'stages' of {', '.join(STAGE_NAMES)}")
     settings = table.get("settings", {})
+    if not isinstance(settings, dict) or not all(isinstance(own, dict) for own in settings.values()):
+        raise UsageError(f"{path.name} has settings that are no table; expected [settings.STAGE] with one line each")
     stray = sorted(set(settings) - set(names))
     if stray:
         raise UsageError(f"{path.name} has settings for {stray[0]!r}, which is not among its stages")
@@ -155,11 +158,13 @@ def _fit(value: Any, kind: Any, where: str) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= sys.float_info.max else None
 
 
 _CONVERSIONS: Mapping[Any, Callable[[Any], Any]] = {
     float: _number,
+    Mapping: lambda v: v if isinstance(v, Mapping) else None,
     int: lambda v: v if isinstance(v, int) and not isinstance(v, bool) else None,
     str: lambda v: v if isinstance(v, str) else None,
     bool: lambda v: v if isinstance(v, bool) else None,

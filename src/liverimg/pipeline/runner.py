@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import liverimg
-from liverimg.core.errors import UsageError
-from liverimg.pipeline.recipe import Recipe, Step, recipe_from_record
+from liverimg.core.errors import NeedsPersonError, UsageError
+from liverimg.pipeline.recipe import Recipe, Step, recipe_from_record, stage_named
 from liverimg.stages.stage import Progress, Stage, settings_record, stage_key
 from liverimg.workspace import Artefact, Provenance, Workspace
 
@@ -122,13 +122,32 @@ def measure_again(
         reporter: Whom to tell.
 
     Raises:
-        UsageError: The folder holds no earlier run that got as far as labels.
+        UsageError: The folder holds no earlier run that got as far as labels, or its labels belong to other
+            volumes than those that lie there now.
     """
     record = Workspace(out).recall(_RECIPE) if out.is_dir() else None
     if record is None or not Workspace(out).path(Artefact.LABELS).is_file():
         raise UsageError(f"{out} holds no labels to measure; run 'liverimg pre STUDY --out {out}' first")
+    _refuse_unfinished(Workspace(out))
     recipe = recipe_from_record(record).only("measure", "assess", "report")
     return run(recipe.with_settings("assess", clinical=clinical), out, reporter=reporter, remember=False)
+
+
+def _refuse_unfinished(workspace: Workspace) -> None:
+    """Refuses labels and volumes that do not belong together: a run was cut off between the two."""
+    ingest, segment = (stage_named(name) for name in ("ingest", "segment"))
+    for stage in (ingest, segment):
+        provenance = workspace.provenance(stage.name)
+        fixed = [a for a in stage.writes if a not in stage.editable]
+        if provenance is None or any(provenance.writes.get(a.value) != workspace.hash_of(a) for a in fixed):
+            raise UsageError(
+                f"the results of the stage {stage.name} in {workspace.folder} are not whole; run 'liverimg pre' again"
+            )
+        drawn_from = [a for a in stage.reads if provenance.reads.get(a.value) != workspace.hash_of(a)]
+        if drawn_from and not any(workspace.is_edited(a, by=stage.name) for a in stage.editable):
+            raise UsageError(
+                f"{_names(drawn_from)} changed after the labels were drawn; run 'liverimg pre' again, not 'measure'"
+            )
 
 
 def _run_step(workspace: Workspace, step: Step, settings: object, *, redo: bool, reporter: Reporter) -> Outcome:
@@ -167,14 +186,22 @@ def _state(workspace: Workspace, stage: Stage, key: str, *, redo: bool) -> tuple
     """Whether the stage may be left as it is, and what to say about it; None when it must run."""
     provenance = workspace.provenance(stage.name)
     if provenance is None:
-        return None, ""
+        strange = [a for a in stage.editable if not workspace.is_accounted_for(a, by=stage.name)]
+        if strange and not redo:
+            raise NeedsPersonError(
+                f"nothing says who made {_names(strange)}, which may be a correction by hand; copy it elsewhere if "
+                f"it is worth keeping, then make it again with --redo {stage.name}"
+            )
+        return None, f"{_names(strange)} of unknown origin was discarded" if strange else ""
     changed = [a for a in stage.writes if workspace.hash_of(a) != provenance.writes.get(a.value)]
     edited = [a for a in changed if a in stage.editable and workspace.hash_of(a) is not None]
     if redo:
         return None, f"the corrections made by hand to {_names(edited)} were discarded" if edited else ""
     if edited:
+        # The correction stands, but it was made to something else than this run would have drawn.
+        since = "" if provenance.key == key else ", although what it was drawn from or with has changed since"
         return State.EDITED, (
-            f"{_names(edited)} was corrected by hand and is kept; --redo {stage.name} discards the correction"
+            f"{_names(edited)} was corrected by hand and is kept{since}; --redo {stage.name} discards the correction"
         )
     if changed:
         return None, f"{_names(changed)} was changed or removed since and has been made again"

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from liverimg.assess.eligibility import assess_eligibility
+from liverimg.assess.eligibility import assess_eligibility, clinical_items
 from liverimg.core.assessment import Assessment, Finding
+from liverimg.core.criteria import CriteriaSet
+from liverimg.core.errors import RecordInvalidError
+from liverimg.core.measurement import MeasurementSet
 from liverimg.files.bundled import package_data
 from liverimg.files.result_records import assessment_to_record, measurements_from_record
 from liverimg.files.tables import load_criteria, read_toml
@@ -29,6 +32,13 @@ class Settings:
     criteria: tuple[str, ...]
     clinical: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuses clinical items that no rule asks for or can judge, before any work is done or remembered."""
+        tables = [_load(name) for name in self.criteria]
+        _refuse_unknown(self.clinical, [item for table in tables for item in clinical_items(table)])
+        for table in tables:
+            assess_eligibility(MeasurementSet((), (), ()), table, clinical=self.clinical)
+
 
 def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progress) -> None:
     """Applies every table to the measurements."""
@@ -37,8 +47,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     findings: list[Finding] = []
     conflicts: list[str] = []
     for name in settings.criteria:
-        path = _table_path(name)
-        criteria = load_criteria(read_toml(path), file_name=path.name)
+        criteria = _load(name)
         assessment = assess_eligibility(measured, criteria, clinical=settings.clinical)
         findings += assessment.findings
         conflicts += assessment.conflicts
@@ -47,7 +56,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
                 "id": criteria.id,
                 "title": criteria.title,
                 "edition": criteria.edition,
-                "sha256": hash_file(path),
+                "sha256": hash_file(_table_path(name)),
             }
         )
     progress(1.0)
@@ -55,6 +64,21 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
         Assessment(tuple(findings), tuple(conflicts)), study=reference_record(workspace), criteria=tables
     )
     draft.put_record(Artefact.ASSESSMENT, "assessment", record)
+
+
+def _refuse_unknown(clinical: Mapping[str, Any], known: list[str]) -> None:
+    """A misspelt item would otherwise be passed over in silence, and its rule left undetermined."""
+    unknown = [key for key in clinical if key not in known]
+    if unknown and known:
+        raise RecordInvalidError(
+            f"the clinical file has {', '.join(unknown)}, which no rule asks for; "
+            f"expected some of: {', '.join(dict.fromkeys(known))}"
+        )
+
+
+def _load(name: str) -> CriteriaSet:
+    path = _table_path(name)
+    return load_criteria(read_toml(path), file_name=path.name)
 
 
 def _table_path(name: str) -> Path:

@@ -52,7 +52,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     if not labels.has(Structure.LIVER):
         raise InputRefusedError(
             f"no liver in view: none was found in the {series.phase} {series.modality} series that was chosen as "
-            "reference; choose another series with a recipe, or give the labels with --labels"
+            "reference; check with liverimg inspect which series that is, or give the labels with --labels"
         )
     labels = add_context(labels, volume, ContextRules.from_table(table["context"]), values)
     put_labels(draft, labels, quality)
@@ -79,8 +79,9 @@ def _by_model(
         for structure in labels.structures
         if not labels.has(structure)
     }
+    not_visible |= bundle.unproven
     for structure, dice in bundle.hold_out_dice.items():
-        if structure not in _ALWAYS_MEASURED and dice < least_dice:
+        if structure not in _ALWAYS_MEASURED and structure not in bundle.unproven and dice < least_dice:
             not_visible[structure] = (
                 f"the model {bundle.name} outlines it too unreliably to measure from (Dice {dice:.2f} on hold-out "
                 f"cases, at least {least_dice:.2f} is asked for); it is unknown, not far"
