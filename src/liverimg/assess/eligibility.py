@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from liverimg.core.assessment import Assessment, Finding, Verdict
 from liverimg.core.criteria import CriteriaSet, Criterion
 from liverimg.core.errors import RecordInvalidError
+from liverimg.core.labels import Structure
 from liverimg.core.measurement import Measured, Measurement, MeasurementSet, NotMeasured, find
 
 STUDY = "study"
 _DECIMALS = (1, 2, 3, 4, 5, 6)
+# Nothing compares with NaN, and a whole number of TOML may be larger than any float.
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,10 @@ def assess_eligibility(
     """Holds every rule of a table against the measurements and the clinical items.
 
     A rule of scope ``lesion`` is asked of each lesion, ``study`` of the whole study, ``clinical`` of an item in
-    ``clinical``. A number that was not measured may be given there too, under the quantity's name, such as an
-    ``ascites_depth`` in mm from planning ultrasound. The verdict is UNDETERMINED when the number is missing, when
-    its 95 % band reaches over the threshold, or when the table has no rule for it.
+    ``clinical``. A number of the whole study may be given there too, under the quantity's name, such as an
+    ``ascites_depth`` in mm from planning ultrasound; it goes before what the images show. The verdict is
+    UNDETERMINED when the number is missing, when its 95 % band reaches over the threshold, or when the table has no
+    rule for it.
 
     Args:
         measurements: What was measured, with bands.
@@ -43,7 +48,7 @@ def assess_eligibility(
         if criterion.scope == "clinical":
             findings.append(_clinical_finding(criterion, criteria.id, clinical))
         elif criterion.scope == STUDY:
-            quantity = find(measurements.organs, criterion.quantity, target=STUDY)
+            quantity = _of_study(criterion, measurements)
             findings.append(_finding(criterion, criteria.id, STUDY, _or_given(quantity, criterion, clinical)))
         elif criterion.scope == "lesion":
             findings += _lesion_findings(criterion, criteria.id, measurements)
@@ -69,13 +74,24 @@ def _lesion_findings(criterion: Criterion, set_id: str, measurements: Measuremen
     ]
 
 
+def _of_study(criterion: Criterion, measurements: MeasurementSet) -> Measured:
+    """A number of the whole study; one about tumours can't be judged where none is drawn."""
+    quantity = find(measurements.organs, criterion.quantity, target=STUDY)
+    if isinstance(quantity, Measurement) and quantity.target == Structure.TUMOUR and not quantity.value:
+        return NotMeasured(criterion.quantity, STUDY, "no lesion is drawn, so there is nothing to judge")
+    return quantity
+
+
 def _or_given(quantity: Measured, criterion: Criterion, clinical: Mapping[str, object]) -> Measured:
-    """The measured quantity, or the one from the clinical file where there is none."""
-    if isinstance(quantity, Measurement) or criterion.quantity not in clinical:
+    """The quantity from the clinical file where a person gave one, else the measured one."""
+    if criterion.quantity not in clinical:
         return quantity
-    value = _number(criterion.quantity, clinical[criterion.quantity])
+    value = _number(criterion, clinical[criterion.quantity])
     unit = criterion.thresholds[0].unit
-    return Measurement(criterion.quantity, STUDY, value, unit, value, value, "given in the clinical file")
+    method = "given in the clinical file"
+    if isinstance(quantity, Measurement):
+        method += f"; on the images it was {_show(quantity.value)}{_unit(quantity.unit)}"
+    return Measurement(criterion.quantity, STUDY, value, unit, value, value, method)
 
 
 def _finding(criterion: Criterion, set_id: str, target: str, quantity: Measured) -> Finding:
@@ -112,22 +128,23 @@ def _clinical_finding(criterion: Criterion, set_id: str, clinical: Mapping[str, 
         return _replaced(finding, statement, None)
     if criterion.operator == "in":
         return _word_finding(criterion, set_id, clinical[key])
-    value = _number(key, clinical[key])
+    value = _number(criterion, clinical[key])
     unit = criterion.thresholds[0].unit
     given = Measurement(key, STUDY, value, unit, value, value, "given in the clinical file")
     return _finding(criterion, set_id, STUDY, given)
 
 
 def _word_finding(criterion: Criterion, set_id: str, given: object) -> Finding:
-    if not isinstance(given, str):
+    word = given.strip().lower() if isinstance(given, str) else ""
+    if word not in (*criterion.allowed, *criterion.refused):
         raise RecordInvalidError(
-            f"the clinical item {criterion.quantity} is {given!r}; expected a word such as "
-            f"{' or '.join(criterion.allowed)}"
+            f"the clinical item {criterion.quantity} is {given!r}; expected one of: "
+            f"{', '.join((*criterion.allowed, *criterion.refused))}; leave it out when it is not known"
         )
-    met = given in criterion.allowed
+    met = word in criterion.allowed
     answer = _Answer(Verdict.MET if met else Verdict.NOT_MET, f"the rule accepts {' or '.join(criterion.allowed)}")
     finding = _finding(criterion, set_id, STUDY, NotMeasured(criterion.quantity, STUDY, ""))
-    statement = f"{criterion.title}: {given}; {answer.rule}: {_consequence(criterion, answer)}."
+    statement = f"{criterion.title}: {word}; {answer.rule}: {_consequence(criterion, answer)}."
     return _replaced(finding, statement, answer.verdict)
 
 
@@ -148,9 +165,16 @@ def _replaced(finding: Finding, statement: str, verdict: Verdict | None) -> Find
     )
 
 
-def _number(key: str, given: object) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+def _number(criterion: Criterion, given: object) -> float:
+    key = criterion.quantity
+    if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) <= _LARGEST:
         raise RecordInvalidError(f"the clinical item {key} is {given!r}; expected a finite number")
+    if criterion.plausible and not criterion.plausible[0] <= given <= criterion.plausible[1]:
+        low, high = (_show(end) for end in criterion.plausible)
+        unit = _unit(criterion.thresholds[0].unit)
+        raise RecordInvalidError(
+            f"the clinical item {key} is {given}; expected {low} to {high}{unit}: check the number and its unit"
+        )
     return float(given)
 
 

@@ -198,6 +198,8 @@ def _depth(
             return NotMeasured(name, lesion.id, reason)
     pitch = pitch_mm(skin.grid, skin.grid.spacing_mm, direction(start, end))
     method = f"shortest line from {words} to the border between body and air"
+    # The centre of gravity of a crescent lies outside it.
+    role = "tumour_centre" if name.endswith("centre") else "on_tumour"
     unseen = _beyond_last_slice(skin, start, end)
     if unseen is not None:
         method += "; it ends in the first or last slice, so nearer skin may lie beyond"
@@ -212,7 +214,7 @@ def _depth(
         "mm",
         half=half,
         method=method,
-        points=(evidence("on_tumour", start), evidence("on_skin", end)),
+        points=(evidence(role, start), evidence("on_skin", end)),
         sources=sources,
         at_least=0.0 if cut_off else min(at_least, at_least if unseen is None else unseen),
         at_most=at_most,

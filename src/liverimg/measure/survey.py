@@ -29,7 +29,7 @@ from liverimg.measure.scene import Scene
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.size import measure_size
 from liverimg.measure.surface import blob_surface, pitch_mm
-from liverimg.measure.wall import measure_wall
+from liverimg.measure.wall import in_the_way, measure_wall, obstacles_text
 
 _NORMAL_95 = 1.96  # half width of the central 95 % of a normal distribution, in standard deviations
 
@@ -73,6 +73,7 @@ def survey(
     liver = liver_body(scene, apart=apart, settings=settings)
     skin = find_skin(scene) if lesions else "no lesion is drawn"
     measured = []
+    blocked = []
     for lesion in lesions:
         surface = blob_surface(lesion.mask, lesion.grid)
         axial = axial_diameters(surface)
@@ -81,13 +82,18 @@ def survey(
         quantities += measure_size(lesion, surface, axial, quality, settings=settings, sources=sources)
         depths = measure_depth(lesion, target, skin, quality, settings=settings, sources=sources)
         quantities += depths
+        if obstacles := in_the_way(depths[0], scene):
+            blocked.append(
+                f"The shortest line from the skin to {lesion.id} crosses {obstacles_text(obstacles)}: the depth from "
+                "the skin is measured along it, and it is no clear acoustic window."
+            )
         quantities.append(measure_wall(depths[0], scene, liver, quality, settings=settings, sources=sources))
         quantities += _distances(lesion, target, scene, liver, lesion in apart, quality, settings, sources)
         quantities += _attenuation(lesion, image, sources)
         measured.append(Lesion(lesion.id, point(lesion.centroid_lps_mm), tuple(quantities)))
     organs = measure_organs(scene, liver, lesions, tuple(measured), quality, settings=settings, sources=sources)
     warnings = _warnings(scene, lesions, apart, dropped, settings)
-    return MeasurementSet(tuple(measured), organs, warnings)
+    return MeasurementSet(tuple(measured), organs, (*warnings, *blocked))
 
 
 def _upright_image(volume: Volume | None, labels: LabelMap) -> Volume | None:
@@ -259,6 +265,11 @@ def _warnings(
         found.append(
             f"{dropped} part(s) of the tumour label smaller than {settings.minimum_lesion_volume_ml:g} ml "
             "were left out."
+        )
+    if scene.box(Structure.ABLATION_ZONE) is not None:
+        found.append(
+            "An ablation zone is drawn, so this study was made after a treatment: what is measured as tumour is only "
+            "what lies outside the zone, and rules for untreated tumours may not fit it."
         )
     found += [f"{x.id} lies outside the liver." for x in apart if scene.box(Structure.LIVER) is not None]
     found += [f"{x.id} touches the edge of the image; its size is unknown." for x in lesions if x.touches_image_edge]

@@ -119,22 +119,31 @@ def finding_rows(findings: tuple[Finding, ...], strings: Strings, *, start: int 
 
 def _finding(finding: Finding, strings: Strings, anchor: str) -> FindingRow:
     quantity = finding.quantity
+    thresholds = _by_source(finding.thresholds, strings)
     return FindingRow(
         anchor=anchor,
         title=finding.title,
         chip=chip(finding.verdict, strings),
         statement=finding.statement,
         value=value_text(quantity, strings) if isinstance(quantity, Measurement) else "",
-        band=band_text(quantity, strings) if isinstance(quantity, Measurement) else "",
+        band=band_text(quantity, strings) if isinstance(quantity, Measurement) and quantity.low < quantity.high else "",
         missing=quantity.reason if isinstance(quantity, NotMeasured) else "",
-        thresholds=tuple((threshold_text(t, strings), t.source) for t in finding.thresholds),
-        source=finding.source,
+        thresholds=thresholds,
+        source="" if [source for _, source in thresholds] == [finding.source] else finding.source,
         settled_by=finding.settled_by,
         notes=finding.notes,
         bar=band_bar(quantity, finding.thresholds)
         if isinstance(quantity, Measurement) and finding.thresholds
         else None,
     )
+
+
+def _by_source(thresholds: tuple[Threshold, ...], strings: Strings) -> tuple[tuple[str, str], ...]:
+    """Each source once, with all that it says."""
+    found: dict[str, dict[str, None]] = {}
+    for threshold in thresholds:
+        found.setdefault(threshold.source, {})[threshold_text(threshold, strings)] = None
+    return tuple((", ".join(texts), source) for source, texts in found.items())
 
 
 def threshold_text(threshold: Threshold, strings: Strings) -> str:
