@@ -93,7 +93,9 @@ def test_broken_json_is_named(text: str, tmp_path: Path) -> None:
 
 
 def test_quality_survives_the_round_trip() -> None:
-    quality = LabelQuality("model", {Structure.LIVER: 2.5}, {Structure.BILE_DUCT: "not seen"}, "liver_ct 0.1.0")
+    quality = LabelQuality(
+        "model", {Structure.LIVER: 2.5}, {Structure.BILE_DUCT: "not seen"}, {Structure.AORTA: "cut"}, ("a",), "m 1"
+    )
     record = quality_to_record(quality)
     assert records.problems(record, "label_quality") == []
     assert quality_from_record(record) == quality

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from benchmarks.truth import pairs, read
 
+from liverimg.core.labels import Structure
 from liverimg.files import records
+from liverimg.stages.artefacts import read_labels, read_quality
+from liverimg.workspace import Workspace
 
 FILES = {"study", "labels", "label_quality", "measurements", "assessment"}
 
@@ -120,7 +123,9 @@ def enlarge_tumour(out: Path) -> None:
     image = nibabel.load(path)
     array = np.asarray(image.dataobj).copy()
     i, j, k = (int(c.mean()) for c in np.nonzero(array == 2))
-    array[i - 3 : i + 3, j - 3 : j + 3, k - 1 : k + 1] = 2
+    block = array[i : i + 25, j - 3 : j + 3, k - 1 : k + 2]
+    assert (block == 1).any(), "the block reaches beyond the tumour"
+    block[block == 1] = 2
     nibabel.save(nibabel.Nifti1Image(array, image.affine, image.header), path)
 
 
@@ -186,3 +191,21 @@ def test_inspect_shows_the_same_without_writing(sample: Path, liverimg: Callable
     table = liverimg("inspect", sample / "pre_ct")
     assert table.code == 0
     assert "localiser" in table.out
+
+
+def test_a_corrected_structure_is_the_reader_s_and_the_others_stay_the_model_s(own_copy: Path) -> None:
+
+    path = own_copy / "label_quality.json"
+    record = read(path) | {
+        "surface_error_mm": {"tumour": 6.0, "liver": 5.0, "portal_vein": 4.0},
+        "not_visible": {"bile_duct": "never checked"},
+        "incomplete": {"portal_vein": "misses parts"},
+    }
+    path.write_text(records.dump(record))
+    enlarge_tumour(own_copy)
+    workspace = Workspace(own_copy)
+    quality = read_quality(workspace, read_labels(workspace))
+    assert quality.origin == "edited"
+    assert quality.surface_error_mm == {Structure.LIVER: 5.0, Structure.PORTAL_VEIN: 4.0}
+    assert set(quality.not_visible) == {Structure.BILE_DUCT}, "nobody touched the ducts"
+    assert set(quality.incomplete) == {Structure.PORTAL_VEIN}

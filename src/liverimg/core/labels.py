@@ -109,10 +109,15 @@ class LabelQuality:
             beyond what the voxel size explains.
         not_visible: Structures that cannot be judged on this image, each with its reason. Their distances
             are unknown, not far.
+        incomplete: Structures of which parts are likely to be missing, each with the reason. A distance to what
+            was drawn is then the most that it can be.
+        notes: What a reader must know of whoever drew the labels.
         model: Name and version of the model that drew them, if one did.
     """
 
     origin: str
     surface_error_mm: Mapping[Structure, float] = field(default_factory=dict)
     not_visible: Mapping[Structure, str] = field(default_factory=dict)
+    incomplete: Mapping[Structure, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     model: str | None = None

@@ -108,6 +108,8 @@ def quality_to_record(quality: LabelQuality) -> Record:
         "origin": quality.origin,
         "surface_error_mm": {s.value: round(float(v), 3) for s, v in quality.surface_error_mm.items()},
         "not_visible": {s.value: reason for s, reason in quality.not_visible.items()},
+        "incomplete": {s.value: reason for s, reason in quality.incomplete.items()},
+        "notes": list(quality.notes),
         "model": quality.model,
     }
 
@@ -118,5 +120,7 @@ def quality_from_record(record: Mapping[str, Any]) -> LabelQuality:
         origin=record["origin"],
         surface_error_mm={Structure(s): float(v) for s, v in record["surface_error_mm"].items()},
         not_visible={Structure(s): str(r) for s, r in record["not_visible"].items()},
+        incomplete={Structure(s): str(r) for s, r in record["incomplete"].items()},
+        notes=tuple(str(n) for n in record["notes"]),
         model=record["model"],
     )

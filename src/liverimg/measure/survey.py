@@ -213,6 +213,10 @@ def _distance(
     if found.unseen_mm > 0:
         method += "; thinner than a slice, so it may pass nearer between slices"
     structure = name.removeprefix("distance_to_")
+    missing = next((why for s, why in quality.incomplete.items() if s.value == structure), "")
+    if missing:
+        method += f"; {missing}"
+        at_least = 0.0
     return banded(
         name,
         lesion.id,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
-from liverimg.core.labels import LabelMap, LabelQuality
+import numpy as np
+
+from liverimg.core.labels import LIVER_CONTENTS, LabelMap, LabelQuality, Structure
 from liverimg.core.study import Series, Study
 from liverimg.core.volume import Quantity, Volume
 from liverimg.files import nifti, records
@@ -18,6 +21,7 @@ from liverimg.files.study_records import (
 from liverimg.workspace import Artefact, Draft, Workspace
 
 SEGMENT = "segment"
+_DRAWN_WITH = {Structure.LIVER: LIVER_CONTENTS}
 
 
 def read_study(workspace: Workspace) -> Study:
@@ -56,10 +60,21 @@ def reference_record(workspace: Workspace) -> records.Record:
 
 
 def put_labels(draft: Draft, labels: LabelMap, quality: LabelQuality) -> None:
-    """Writes labels, their names and their quality."""
+    """Writes labels, their names and their quality, with a fingerprint of each structure as it was drawn."""
     nifti.write_labels(draft.path(Artefact.LABELS), labels)
     draft.put_record(Artefact.LABEL_NAMES, "labels", label_names_to_record(labels))
-    draft.put_record(Artefact.LABEL_QUALITY, "label_quality", quality_to_record(quality))
+    record = quality_to_record(quality) | {"drawn_sha256": _fingerprints(labels)}
+    draft.put_record(Artefact.LABEL_QUALITY, "label_quality", record)
+
+
+def _fingerprints(labels: LabelMap) -> dict[str, str]:
+    """Hash of each structure's voxels. The liver counts with what lies in it: a tumour drawn larger moves no border."""
+    return {
+        structure.value: sha256(
+            np.packbits(labels.mask(*_DRAWN_WITH.get(structure, (structure,)))).tobytes()
+        ).hexdigest()
+        for structure in labels.structures
+    }
 
 
 def read_labels(workspace: Workspace) -> LabelMap:
@@ -78,11 +93,19 @@ def labels_were_edited(workspace: Workspace) -> bool:
 def read_quality(workspace: Workspace, labels: LabelMap) -> LabelQuality:
     """How far the labels can be trusted.
 
-    Labels corrected by hand keep the bands of what drew them first, because nothing says how much of them was
-    looked at; but a structure that a person drew is visible, whatever the model said.
+    A structure that a person corrected is that person's: visible, and taken as drawn, like labels from outside. The
+    others keep what was said of whoever drew them first.
     """
-    quality = quality_from_record(workspace.record(Artefact.LABEL_QUALITY, "label_quality"))
+    record = workspace.record(Artefact.LABEL_QUALITY, "label_quality")
+    quality = quality_from_record(record)
     if not labels_were_edited(workspace):
         return quality
-    still_hidden = {s: reason for s, reason in quality.not_visible.items() if not labels.has(s)}
-    return replace(quality, origin="edited", not_visible=still_hidden)
+    drawn = record["drawn_sha256"]
+    corrected = {s for s, now in _fingerprints(labels).items() if now != drawn.get(s)}
+    return replace(
+        quality,
+        origin="edited",
+        surface_error_mm={s: mm for s, mm in quality.surface_error_mm.items() if s not in corrected},
+        not_visible={s: why for s, why in quality.not_visible.items() if s not in corrected},
+        incomplete={s: why for s, why in quality.incomplete.items() if s not in corrected},
+    )

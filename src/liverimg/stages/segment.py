@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from liverimg.core.errors import InputRefusedError
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
@@ -19,6 +19,9 @@ from liverimg.segmentation.tidy import TidyRules, tidy
 from liverimg.stages.artefacts import SEGMENT, put_labels, read_reference
 from liverimg.stages.stage import Progress, Stage
 from liverimg.workspace import Artefact, Draft, Workspace, hash_file, hash_tree
+
+if TYPE_CHECKING:
+    from liverimg.segmentation.bundle import Bundle
 
 # What the study is about: measured however unsure, with a band that says how unsure.
 _ALWAYS_MEASURED = (Structure.LIVER, Structure.TUMOUR)
@@ -73,24 +76,40 @@ def _by_model(
         )
     segmentation = segment_volume(volume, bundle, progress=progress)
     labels = tidy(segmentation.labels, TidyRules.from_table(table["tidy"]))
-    least_dice = float(table["trust"]["least_hold_out_dice"])
     not_visible = {
         structure: "the model did not find it on this image; it may still be there"
         for structure in labels.structures
         if not labels.has(structure)
     }
-    not_visible |= bundle.unproven
-    for structure, dice in bundle.hold_out_dice.items():
-        if structure not in _ALWAYS_MEASURED and structure not in bundle.unproven and dice < least_dice:
-            not_visible[structure] = (
-                f"the model {bundle.name} outlines it too unreliably to measure from (Dice {dice:.2f} on hold-out "
-                f"cases, at least {least_dice:.2f} is asked for); it is unknown, not far"
-            )
     return labels, LabelQuality(
         origin="model",
         surface_error_mm=bundle.surface_error_mm,
-        not_visible=not_visible,
+        not_visible=not_visible | dict(bundle.unproven),
+        incomplete=_incomplete(bundle, float(table["trust"]["least_hold_out_dice"])),
+        notes=_lesion_note(bundle),
         model=f"{bundle.name} {bundle.version}",
+    )
+
+
+def _incomplete(bundle: Bundle, least_dice: float) -> dict[Structure, str]:
+    """Structures that the model outlines too poorly for what it did not draw to mean anything."""
+    return {
+        structure: (
+            f"an upper bound: the model misses parts of it (Dice {dice:.2f} on hold-out cases, at least "
+            f"{least_dice:.2f} is asked for)"
+        )
+        for structure, dice in bundle.hold_out_dice.items()
+        if structure not in _ALWAYS_MEASURED and dice < least_dice
+    }
+
+
+def _lesion_note(bundle: Bundle) -> tuple[str, ...]:
+    if bundle.lesion_recall is None or bundle.false_lesions_per_case is None:
+        return ()
+    return (
+        f"The model {bundle.name} drew the tumours. On hold-out cases, all of them synthetic, it found "
+        f"{bundle.lesion_recall:.0%} of the tumours above 10 mm and drew {bundle.false_lesions_per_case:.1f} lesions "
+        "per case where none is: each lesion here, and each absence of one, has to be confirmed on the images.",
     )
 
 

@@ -1,0 +1,1 @@
+"""Making a model: synthetic images, fitting, evaluating."""

@@ -1,0 +1,104 @@
+"""Examples by number: the same seed and number give the same example, whichever process makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from liverimg.training.synthesis import Example, Recipe, make_example
+from liverimg.training.warp import NoiseBank
+
+
+@dataclass(frozen=True)
+class StoredMap:
+    """A tissue map on disk: ``tissue`` in an ``.npz`` file, and its spacing.
+
+    Attributes:
+        path: Of the file.
+        spacing_mm: Isotropic.
+        veins_merged: Whether hepatic and portal veins are told apart by guess only.
+    """
+
+    path: Path
+    spacing_mm: float
+    veins_merged: bool = False
+
+    def load(self) -> NDArray[np.uint8]:
+        """The tissues, standard order."""
+        with np.load(self.path) as found:
+            tissue: NDArray[np.uint8] = found["tissue"]
+        return tissue
+
+
+def stored_maps(folder: Path, part: str, spacing_mm: float) -> list[StoredMap]:
+    """The maps of one part, ``train`` or ``val``; files that end in ``-real`` hold real trees, merged."""
+    paths = sorted(folder.glob(f"{part}-*.npz"))
+    return [StoredMap(p, spacing_mm, veins_merged=p.stem.endswith("-real")) for p in paths if "part" not in p.name]
+
+
+def to_input(hu: NDArray[np.float32], window_hu: Sequence[float]) -> NDArray[np.float32]:
+    """Clips to the window and scales it to -1..1, as the bundle's contract says."""
+    low, high = window_hu
+    return np.asarray((np.clip(hu, low, high) - low) * (2 / (high - low)) - 1, dtype=np.float32)
+
+
+class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Endless fresh examples from ``start`` on; workers share the numbers out among them."""
+
+    def __init__(
+        self,
+        maps: Sequence[StoredMap],
+        *,
+        recipe: Recipe,
+        channels: NDArray[np.uint8],
+        window_hu: Sequence[float],
+        seed: int,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not maps:
+            raise ValueError("no training maps were found; make them with python -m liverimg.training.maps")
+        self._maps = list(maps)
+        self._recipe = recipe
+        self._channels = channels
+        self._window_hu = tuple(window_hu)
+        self._seed = seed
+        self._start = start
+        self._stop = stop
+        self._loaded: dict[int, NDArray[np.uint8]] = {}
+        self._noise: NoiseBank | None = None
+
+    def example(self, number: int) -> Example:
+        """Example ``number``, a function of the seed, the number and the list of maps."""
+        rng = np.random.default_rng([self._seed, number])
+        if self._noise is None:
+            self._noise = NoiseBank(self._seed)
+        which = int(rng.integers(len(self._maps)))
+        if which not in self._loaded:
+            self._loaded[which] = self._maps[which].load()
+        return make_example(
+            self._loaded[which],
+            map_spacing_mm=self._maps[which].spacing_mm,
+            recipe=self._recipe,
+            channels=self._channels,
+            noise=self._noise,
+            rng=rng,
+            veins_merged=self._maps[which].veins_merged,
+        )
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        worker = torch.utils.data.get_worker_info()
+        torch.set_num_threads(1)
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        number = self._start + first
+        while self._stop is None or number < self._stop:
+            example = self.example(number)
+            image = torch.from_numpy(to_input(example.hu, self._window_hu))[None]
+            yield image, torch.from_numpy(example.labels)
+            number += step
