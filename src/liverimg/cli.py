@@ -77,7 +77,7 @@ def pre(
     _keep_apart(study, out)
     steps = (
         load_recipe(recipe)
-        .with_settings("ingest", study=study, phases=_phases(phase))
+        .with_settings("ingest", study=study, phases=_phases(phase), labels=labels)
         .with_settings("segment", labels=labels, device=device)
         .with_settings("assess", clinical=_clinical(clinical))
     )

@@ -209,3 +209,20 @@ def test_a_corrected_structure_is_the_reader_s_and_the_others_stay_the_model_s(o
     assert quality.surface_error_mm == {Structure.LIVER: 5.0, Structure.PORTAL_VEIN: 4.0}
     assert set(quality.not_visible) == {Structure.BILE_DUCT}, "nobody touched the ducts"
     assert set(quality.incomplete) == {Structure.PORTAL_VEIN}
+
+
+def test_labels_choose_the_series_that_they_were_drawn_on(
+    sample: Path, assessed: Path, tmp_path: Path, liverimg: Callable
+) -> None:
+    arterial = nibabel.load(assessed / read(assessed / "study.json")["volumes"][1]["file"])
+    drawn = np.zeros(arterial.shape, np.uint8)
+    drawn[120:180, 140:200, 20:30] = 1
+    drawn[140:150, 160:170, 23:26] = 2
+    nibabel.save(nibabel.Nifti1Image(drawn, arterial.affine), tmp_path / "drawn.nii.gz")
+    said = liverimg("pre", sample / "pre_ct", "--out", tmp_path / "out", "--labels", tmp_path / "drawn.nii.gz")
+    assert said.code == 0, said.err
+    measured = read(tmp_path / "out" / "measurements.json")
+    # Unenhanced, arterial and delayed share one grid here: the rules of preference decide among them.
+    assert measured["study"]["spacing_kji_mm"][0] == pytest.approx(5.0)
+    assert measured["study"]["phase"] == "delayed"
+    assert len(measured["lesions"]) == 1

@@ -50,6 +50,15 @@ def read_volume(path: Path, quantity: Quantity, *, frame_of_reference_uid: str |
     return Volume(_values(path, image, grid), grid, quantity)
 
 
+def read_grid(path: Path) -> Grid:
+    """Where the voxels of a NIfTI file lie; reads its header only.
+
+    Raises:
+        InputRefusedError: The file is not a readable three-dimensional NIfTI.
+    """
+    return _open(path, None)[1]
+
+
 def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Mapping[str, int], on: Grid) -> LabelMap:
     """Reads label values that lie on a known grid.
 

@@ -27,10 +27,12 @@ class Settings:
     Attributes:
         study: Folder with the DICOM files of one study.
         phases: Phase of a series as the user knows it, by SeriesInstanceUID; wins over every tag.
+        labels: Labels drawn elsewhere: the series that they lie on becomes the reference.
     """
 
     study: Path
     phases: Mapping[str, Phase] = field(default_factory=dict)
+    labels: Path | None = None
 
 
 def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progress) -> None:
@@ -60,9 +62,18 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     rejected.sort(key=lambda r: (r.what, r.code, r.reason))
     study = replace(headers.study, series=tuple(kept), rejected=tuple(rejected))
     require_usable(study)
-    reference = study.series.index(choose_reference(study, rules))
+    reference = study.series.index(choose_reference(_drawn_on(study, settings.labels), rules))
     record = study_to_record(study, files=files, quantities=quantities, reference=reference)
     draft.put_record(Artefact.STUDY, "study", record)
+
+
+def _drawn_on(study: Study, labels: Path | None) -> Study:
+    """The study cut down to the series that the labels lie on; whole without labels, or when they lie on none."""
+    if labels is None:
+        return study
+    grid = nifti.read_grid(labels)
+    fitting = tuple(series for series in study.series if series.grid.fits_in_space(grid))
+    return replace(study, series=fitting) if fitting else study
 
 
 def _refuse_another_study(workspace: Workspace, study: Study) -> None:
@@ -74,14 +85,18 @@ def _refuse_another_study(workspace: Workspace, study: Study) -> None:
 
 
 def depends_on(settings: Settings) -> Mapping[str, str]:
-    """Content of the study folder.
+    """Content of the study folder, and where labels from outside lie.
 
     Raises:
-        InputRefusedError: It is not there.
+        InputRefusedError: One of them is not there or can't be read.
     """
     if not settings.study.is_dir():
         raise InputRefusedError(f"{settings.study} is not a folder; expected the DICOM files of one study")
-    return {"study": hash_tree(settings.study)} | table_hashes("phases")
+    place = {}
+    if settings.labels is not None:
+        # Their grid alone decides here; another drawing on the same grid asks for no new ingest.
+        place["labels_grid"] = records.dump(records.grid_to_record(nifti.read_grid(settings.labels)))
+    return {"study": hash_tree(settings.study)} | place | table_hashes("phases")
 
 
 STAGE = Stage(
