@@ -40,11 +40,16 @@ imports: setup
 
 setup: $(READY)
 
-# Torch goes first and alone: its exact version comes from the constraints, so that nothing later replaces it.
+# Torch goes first and alone, so that nothing later replaces it: the CPU build, from the package index where it has
+# one, else from PyTorch's own; without either, what the package index has (gigabytes of CUDA, but it works).
+TORCH := $(shell grep '^torch==' constraints.txt)
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$(TORCH)+cpu" 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt --extra-index-url $(TORCH_CPU_INDEX) "$(TORCH)+cpu" \
+	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,train]"
 	touch $(READY)
 
