@@ -33,6 +33,14 @@ def test_the_phantom_liver_and_both_tumours_are_found(drawn: Path, sample: Path)
 
 
 @pytest.mark.slow
+def test_what_a_model_outlined_is_not_a_count_of_tumours(drawn: Path) -> None:
+    count = next(q for q in read(drawn / "measurements.json")["organs"] if q["name"] == "tumour_count")
+    assert "not_measured" in count
+    findings = {f["criterion_id"]: f for f in read(drawn / "assessment.json")["findings"]}
+    assert findings["hifu.single_lesion"]["verdict"] == "UNDETERMINED"
+
+
+@pytest.mark.slow
 def test_the_phantom_s_numbers_lie_inside_their_bands(drawn: Path, sample: Path) -> None:
     measured = read(drawn / "measurements.json")
     truth = read(sample / "truth" / "pre_ct.json")

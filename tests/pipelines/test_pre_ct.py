@@ -82,6 +82,14 @@ def test_every_number_says_where_it_was_measured(assessed: Path) -> None:
                 assert len(quantity["evidence_lps_mm"]) == len(quantity["evidence_roles"])
 
 
+def test_every_quantity_is_in_the_reference(assessed: Path, repository: Path) -> None:
+    page = (repository / "docs" / "reference" / "measurements.md").read_text(encoding="utf-8")
+    measured = read(assessed / "measurements.json")
+    names = {q["name"] for lesion in measured["lesions"] for q in lesion["quantities"]}
+    names |= {q["name"] for q in measured["organs"]}
+    assert [n for n in sorted(names) if f"`{n}`" not in page and not n.startswith("distance_to_")] == []
+
+
 def test_verdicts_follow_from_the_numbers(assessed: Path) -> None:
     findings = {(f["criterion_id"], f["target"]): f for f in read(assessed / "assessment.json")["findings"]}
     assert findings["hifu.size", "L1"]["verdict"] == "MET", "32 mm"

@@ -39,7 +39,7 @@ def measure_organs(
         _spleen_volume(scene, quality, settings, sources),
         total,
         _share(total, liver_volume, sources),
-        _count(scene, lesions, sources),
+        _count(scene, lesions, quality, sources),
         _largest(scene, measured),
         _ascites_depth(scene, quality, sources),
     )
@@ -156,10 +156,18 @@ def _share(total: Measured, liver: Measured, sources: tuple[str, ...]) -> Measur
     )
 
 
-def _count(scene: Scene, lesions: tuple[LesionMask, ...], sources: tuple[str, ...]) -> Measured:
+def _count(scene: Scene, lesions: tuple[LesionMask, ...], quality: LabelQuality, sources: tuple[str, ...]) -> Measured:
     name = "tumour_count"
     if not scene.labels.knows(Structure.TUMOUR):
         return NotMeasured(name, "tumour", _absent(scene, Structure.TUMOUR))
+    if surface_error_mm(quality, Structure.TUMOUR) > 0:
+        # A model's outlines have an error, and so has their number; a person's count is a count.
+        return NotMeasured(
+            name,
+            "tumour",
+            f"{len(lesions)} outlined by software, which misses tumours and outlines what is none: count them on the "
+            "images",
+        )
     return banded(
         name,
         "tumour",

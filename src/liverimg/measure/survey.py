@@ -89,7 +89,7 @@ def survey(
             )
         quantities.append(measure_wall(depths[0], scene, liver, quality, settings=settings, sources=sources))
         quantities += _distances(lesion, target, scene, liver, lesion in apart, quality, settings, sources)
-        quantities += _attenuation(lesion, image, sources)
+        quantities += _attenuation(lesion, image, quality, sources)
         measured.append(Lesion(lesion.id, point(lesion.centroid_lps_mm), tuple(quantities)))
     organs = measure_organs(scene, liver, lesions, tuple(measured), quality, settings=settings, sources=sources)
     warnings = _warnings(scene, lesions, apart, dropped, settings)
@@ -230,14 +230,20 @@ def _distance(
     )
 
 
-def _attenuation(lesion: LesionMask, image: Volume | None, sources: tuple[str, ...]) -> list[Measured]:
+def _attenuation(
+    lesion: LesionMask, image: Volume | None, quality: LabelQuality, sources: tuple[str, ...]
+) -> list[Measured]:
     if image is None:
         return []
     window = tuple(slice(s, s + n) for s, n in zip(lesion.start_kji, lesion.mask.shape, strict=True))
     values = np.asarray(image.array[window][lesion.mask], dtype=np.float64)
     if len(values) < 2:
         return [NotMeasured("mean_attenuation", lesion.id, "the lesion is a single voxel")]
-    mean, half = float(values.mean()), float(_NORMAL_95 * values.std(ddof=1) / np.sqrt(len(values)))
+    mean, spread = float(values.mean()), float(_NORMAL_95 * values.std(ddof=1))
+    # Where the outline itself is unsure, so is which voxels belong to the lesion: noise averages out, that does not.
+    unsure = surface_error_mm(quality, Structure.TUMOUR) > 0
+    half = spread if unsure else spread / float(np.sqrt(len(values)))
+    method = "mean over the lesion's voxels"
     return [
         Measurement(
             "mean_attenuation",
@@ -246,7 +252,7 @@ def _attenuation(lesion: LesionMask, image: Volume | None, sources: tuple[str, .
             "HU",
             mean - half,
             mean + half,
-            "mean over the lesion's voxels",
+            f"{method}; the band is their spread, because the outline is unsure" if unsure else method,
             (evidence("centroid", lesion.centroid_lps_mm),),
             sources,
         )
