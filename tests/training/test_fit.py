@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from liverimg.core.labels import Structure
+from liverimg.segmentation.intensity import Intensity
 from liverimg.segmentation.network import WideUNet
 from liverimg.training.dataset import ExampleStream, StoredMap, stored_maps, to_input
 from liverimg.training.fit import (
@@ -47,9 +48,9 @@ def maps(tmp_path: Path, toy_map: np.ndarray) -> list[StoredMap]:
 def _stream(maps: list[StoredMap], start: int = 0) -> ExampleStream:
     return ExampleStream(
         maps,
-        recipe=replace(FINE, shape=(16, 32, 32), spacing_mm=3.0),
+        recipe=replace(FINE, shape=(16, 32, 32), spacing_mm=3.0, inputs=("reference",)),
         channels=channel_table(CHANNELS),
-        window_hu=(-100, 250),
+        intensity=Intensity("window", -100, 250),
         seed=9,
         start=start,
     )
@@ -108,7 +109,7 @@ def test_either_vein_is_right_where_nobody_knows_which() -> None:
 
 def test_steps_lower_the_loss(maps: list[StoredMap]) -> None:
     example = _stream(maps).example(1)
-    image = torch.from_numpy(to_input(example.hu, (-100, 250)))[None, None]
+    image = torch.from_numpy(to_input(example, Intensity("window", -100, 250)))[None]
     labels = torch.from_numpy(example.labels)[None]
     state = new_state(_network(), replace(SETTINGS, learning_rate=1e-2))
     losses = [train_step(state, image, labels, torch.ones(4), half=False, either=(2, 3)) for _ in range(8)]
@@ -160,6 +161,15 @@ def test_weights_are_stored_small_and_can_be_borrowed(tmp_path: Path) -> None:
     other = WideUNet(out_channels=7, channels=(4, 8), width=4, num_res_units=1)
     borrowed = borrow_weights(other, tmp_path / "w.safetensors")
     assert borrowed == len(network.state_dict()) - 2  # all but the head's weight and bias
+
+
+def test_a_network_with_more_inputs_begins_as_the_one_it_comes_from(tmp_path: Path) -> None:
+    network = _network().eval()
+    save_weights({n: w.half().float() for n, w in network.state_dict().items()}, tmp_path / "w.safetensors")
+    wider = WideUNet(out_channels=4, in_channels=3, channels=(4, 8), width=4, num_res_units=1).eval()
+    assert borrow_weights(wider, tmp_path / "w.safetensors") == len(network.state_dict())
+    image = torch.randn(1, 3, 8, 8, 8)
+    assert torch.allclose(wider(image), network(image[:, :1]), atol=2e-2)
 
 
 def test_no_maps_is_said(tmp_path: Path) -> None:

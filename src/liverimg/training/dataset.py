@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from liverimg.segmentation.intensity import UNSEEN, Intensity, to_network
 from liverimg.training.synthesis import Example, Recipe, make_example
 from liverimg.training.warp import NoiseBank
+
+_REAL_TREES_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,13 @@ def stored_maps(folder: Path, part: str, spacing_mm: float) -> list[StoredMap]:
     return [StoredMap(p, spacing_mm, veins_merged=p.stem.endswith("-real")) for p in paths if "part" not in p.name]
 
 
-def to_input(hu: NDArray[np.float32], window_hu: Sequence[float]) -> NDArray[np.float32]:
-    """Clips to the window and scales it to -1..1, as the bundle's contract says."""
-    low, high = window_hu
-    return np.asarray((np.clip(hu, low, high) - low) * (2 / (high - low)) - 1, dtype=np.float32)
+def to_input(example: Example, intensity: Intensity) -> NDArray[np.float32]:
+    """All inputs as the network sees them, shape (inputs, k, j, i): ``UNSEEN`` where a phase is missing."""
+    image = np.full(example.hu.shape, UNSEEN, dtype=np.float32)
+    for number, there in enumerate(example.present):
+        if there:
+            image[number] = to_network(example.hu[number], intensity)
+    return image
 
 
 class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -56,7 +62,7 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
         *,
         recipe: Recipe,
         channels: NDArray[np.uint8],
-        window_hu: Sequence[float],
+        intensity: Intensity,
         seed: int,
         start: int = 0,
         stop: int | None = None,
@@ -67,7 +73,7 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
         self._maps = list(maps)
         self._recipe = recipe
         self._channels = channels
-        self._window_hu = tuple(window_hu)
+        self._intensity = intensity
         self._seed = seed
         self._start = start
         self._stop = stop
@@ -79,7 +85,7 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
         rng = np.random.default_rng([self._seed, number])
         if self._noise is None:
             self._noise = NoiseBank(self._seed)
-        which = int(rng.integers(len(self._maps)))
+        which = self._draw(rng)
         if which not in self._loaded:
             self._loaded[which] = self._maps[which].load()
         return make_example(
@@ -92,6 +98,13 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
             veins_merged=self._maps[which].veins_merged,
         )
 
+    def _draw(self, rng: np.random.Generator) -> int:
+        """A map's number; real trees are few and worth more, so they have a share of their own."""
+        real = [n for n, one in enumerate(self._maps) if one.veins_merged]
+        grown = [n for n, one in enumerate(self._maps) if not one.veins_merged]
+        pool = real if real and (not grown or rng.random() < _REAL_TREES_SHARE) else grown
+        return pool[int(rng.integers(len(pool)))]
+
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         worker = torch.utils.data.get_worker_info()
         torch.set_num_threads(1)
@@ -99,6 +112,6 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
         number = self._start + first
         while self._stop is None or number < self._stop:
             example = self.example(number)
-            image = torch.from_numpy(to_input(example.hu, self._window_hu))[None]
+            image = torch.from_numpy(to_input(example, self._intensity))
             yield image, torch.from_numpy(example.labels)
             number += step

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +197,24 @@ def _class_weights(training: TrainingPass) -> torch.Tensor:
 
 
 def borrow_weights(network: torch.nn.Module, path: Path) -> int:
-    """Starts from another network's weights wherever names and shapes agree; returns how many tensors did."""
+    """Starts from another network's weights; returns how many tensors were taken.
+
+    A tensor is taken where names and shapes agree. Where the network has more input channels than the other, the
+    further ones begin at zero, so that at first it does what the other did.
+    """
     own = network.state_dict()
-    fitting = {n: w.float() for n, w in load_file(path).items() if n in own and own[n].shape == w.shape}
+    fitting = {}
+    for name, weight in load_file(path).items():
+        if name not in own or own[name].ndim != weight.ndim:
+            continue
+        wider = torch.zeros_like(own[name])
+        if weight.ndim > 1 and weight.shape[1] < wider.shape[1] and weight.shape[2:] == wider.shape[2:]:
+            part = wider[:, : weight.shape[1]]
+        else:
+            part = wider
+        if part.shape == weight.shape:
+            part.copy_(weight)
+            fitting[name] = wider
     network.load_state_dict(fitting, strict=False)
     return len(fitting)
 
@@ -224,9 +239,9 @@ def run(
         _log.info("goes on from step %d", state.step)
     stream = ExampleStream(
         maps,
-        recipe=RECIPES[training.name],
+        recipe=replace(RECIPES[training.name], inputs=training.inputs),
         channels=channel_table(training.channels),
-        window_hu=training.window_hu,
+        intensity=training.intensity,
         seed=settings.seed,
         start=state.step,
     )

@@ -11,6 +11,7 @@ import torch
 from monai.bundle.config_parser import ConfigParser
 
 from liverimg.core.labels import Structure
+from liverimg.segmentation.intensity import Intensity
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class TrainingPass:
     Attributes:
         name: ``coarse`` or ``fine``.
         channels: Structure of each network channel but the background.
-        window_hu: Clipped to, then scaled to -1..1.
+        intensity: How values are brought to -1..1.
+        inputs: What the network's input channels hold: ``reference``, then further phases.
         map_spacing_mm: Of the training maps.
         weights: Weight of a structure in the cross-entropy, 1 where absent.
         network: MONAI bundle definition of the network.
@@ -28,7 +30,8 @@ class TrainingPass:
 
     name: str
     channels: Mapping[int, Structure]
-    window_hu: tuple[float, float]
+    intensity: Intensity
+    inputs: tuple[str, ...]
     map_spacing_mm: float
     weights: Mapping[Structure, float]
     network: Mapping[str, object]
@@ -40,11 +43,11 @@ def read_pass(bundle: Path, name: str) -> TrainingPass:
     inference = json.loads((bundle / "configs" / "inference.json").read_text(encoding="utf-8"))
     train = json.loads((bundle / "configs" / "train.json").read_text(encoding="utf-8"))
     found = next(p for p in metadata["liverimg"]["passes"] if p["name"] == name)
-    low, high = found["window_hu"]
     return TrainingPass(
         name=name,
         channels={int(c): Structure(s) for c, s in found["channels"].items() if s != "background"},
-        window_hu=(float(low), float(high)),
+        intensity=Intensity.from_contract(found),
+        inputs=tuple(found.get("inputs", ["reference"])),
         map_spacing_mm=float(train["map_spacing_mm"][name]),
         weights={Structure(s): float(w) for s, w in train["class_weights"].get(name, {}).items()},
         network=inference[f"{name}_network"],

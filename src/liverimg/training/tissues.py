@@ -63,6 +63,10 @@ class Tissue(IntEnum):
     TABLE = 45
     CONTRAST_AGENT = 46
     ARTERY = 47
+    TUMOUR_OIL = 48
+    TUMOUR_CALCIFICATION = 49
+    ABLATION_ZONE = 50
+    ABLATION_RIM = 51
 
 
 ARM_TISSUES = (Tissue.ARM_FAT, Tissue.ARM_MUSCLE, Tissue.ARM_BONE)
@@ -74,7 +78,18 @@ IN_LIVER = (
     Tissue.TUMOUR,
     Tissue.TUMOUR_RIM,
     Tissue.TUMOUR_CORE,
+    Tissue.TUMOUR_OIL,
+    Tissue.TUMOUR_CALCIFICATION,
     Tissue.CYST,
+    Tissue.ABLATION_ZONE,
+    Tissue.ABLATION_RIM,
+)
+TUMOUR_TISSUES = (
+    Tissue.TUMOUR,
+    Tissue.TUMOUR_RIM,
+    Tissue.TUMOUR_CORE,
+    Tissue.TUMOUR_OIL,
+    Tissue.TUMOUR_CALCIFICATION,
 )
 
 STRUCTURE_OF: Mapping[Tissue, Structure] = MappingProxyType(
@@ -84,6 +99,9 @@ STRUCTURE_OF: Mapping[Tissue, Structure] = MappingProxyType(
         Tissue.TUMOUR: Structure.TUMOUR,
         Tissue.TUMOUR_RIM: Structure.TUMOUR,
         Tissue.TUMOUR_CORE: Structure.TUMOUR,
+        Tissue.TUMOUR_OIL: Structure.TUMOUR,
+        Tissue.TUMOUR_CALCIFICATION: Structure.TUMOUR,
+        Tissue.ABLATION_ZONE: Structure.ABLATION_ZONE,
         Tissue.HEPATIC_VEIN: Structure.HEPATIC_VEIN,
         Tissue.PORTAL_VEIN: Structure.PORTAL_VEIN,
         Tissue.BILE_DUCT: Structure.BILE_DUCT,
