@@ -3,10 +3,24 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from liverimg.training.bodies import read_body
+from liverimg.training.adapting import sampled
+from liverimg.training.bodies import ByteArray, read_body
+from liverimg.training.ct_body import read_ct_body
 from liverimg.training.fitting import box_of, fit_body
-from liverimg.training.maps import _sampled, is_held_out, liver_files, make_map, read_liver
+from liverimg.training.landmarks import Landmarks
+from liverimg.training.maps import (
+    BodyMap,
+    halved,
+    is_held_out,
+    liver_files,
+    load_map,
+    make_map,
+    read_liver,
+    save_map,
+    varied_map,
+)
 from liverimg.training.metrics import dice
 from liverimg.training.tissues import Tissue
 
@@ -21,7 +35,7 @@ def test_the_body_s_liver_is_bent_into_the_real_one() -> None:
     liver = _ellipsoid((54, 50, 62), (26, 24, 30), (24, 20, 22)) | _ellipsoid((54, 50, 62), (34, 20, 42), (8, 9, 17))
     source, inner = fit_body(body_liver, liver, spacing_mm=2.5, margin_mm=30.0, coarse=2)
     shape = tuple(n + 24 for n in liver.shape)
-    bent = _sampled(body_liver.astype(np.uint8), source, shape, coarse=2) > 0
+    bent = sampled(body_liver.astype(np.uint8), source, shape, coarse=2) > 0
     real = np.zeros(shape, dtype=bool)
     real[inner] = liver
     assert dice(bent, real) > 0.93
@@ -41,11 +55,15 @@ def test_held_out_cases_depend_on_the_name_only() -> None:
     assert [is_held_out(n) for n in names] == [is_held_out(n) for n in names]
 
 
-def test_a_real_liver_in_a_real_body(shared_data: Path) -> None:
+@pytest.fixture(scope="module")
+def male_body(shared_data: Path) -> ByteArray:
+    return read_body(shared_data / "phantom_icrp110" / "AM.nii.gz")
+
+
+def test_a_real_liver_in_a_real_body(shared_data: Path, male_body: ByteArray) -> None:
     files = liver_files(shared_data / "label_maps")
     liver = read_liver(files["LiTS-0"], spacing_mm=2.5)
-    body = read_body(shared_data / "phantom_icrp110" / "AM.nii.gz")
-    made = make_map(body, liver, rng=np.random.default_rng(1))
+    made = make_map(male_body, liver, rng=np.random.default_rng(1))
     volume_ml = (made.tissue == Tissue.LIVER).sum() * 2.5**3 / 1000
     assert abs(volume_ml - 1365) < 0.03 * 1365  # index.csv says 1365 ml
     k, j, i = np.round(made.landmarks.cava_at_dome / 2.5).astype(int)
@@ -60,3 +78,43 @@ def test_a_real_liver_in_a_real_body(shared_data: Path) -> None:
         np.argwhere(made.tissue == Tissue.LIVER)[:, 1].mean()
         < np.argwhere(made.tissue == Tissue.SPINAL_CORD)[:, 1].mean()
     )
+
+
+def test_a_varied_map_depends_on_seed_and_case_only(shared_data: Path, male_body: ByteArray) -> None:
+    path = liver_files(shared_data / "label_maps")["LiTS-0"]
+    made, variation = varied_map(male_body, path, segments_known=True, changed_share=1.0, seed=4)
+    assert made.liver is not None
+    assert ((made.tissue == Tissue.LIVER).sum() * 8 / made.liver.sum()) == pytest.approx(1.0, abs=0.03)
+    again = varied_map(male_body, path, segments_known=True, changed_share=1.0, seed=4)
+    assert again[1] == variation
+    assert (again[0].tissue == made.tissue).all()
+
+
+def test_a_map_is_kept_whole(tmp_path: Path) -> None:
+    marks = Landmarks(np.zeros((4, 3)), np.ones(3), np.full(3, 2.0))
+    tissue = np.full((4, 5, 6), Tissue.FAT, dtype=np.uint8)
+    for liver in (None, np.ones((3, 3, 3), dtype=bool)):
+        save_map(tmp_path / "map.npz", BodyMap(tissue, marks, liver))
+        found = load_map(tmp_path / "map.npz")
+        assert (found.tissue == tissue).all()
+        assert (found.landmarks.hilum == 2).all()
+        assert (found.liver is None) == (liver is None)
+
+
+def test_a_halved_mask_keeps_its_volume() -> None:
+    mask = _ellipsoid((41, 50, 37), (20, 25, 18), (15, 20, 14))
+    small = halved(mask)
+    assert small.shape == (21, 25, 19)
+    assert small.sum() * 8 / mask.sum() == pytest.approx(1.0, abs=0.04)
+
+
+def test_a_real_scan_becomes_a_body(shared_data: Path, male_body: ByteArray) -> None:
+    body = read_ct_body(shared_data / "ct_totalsegmentator", male_body)
+    volume_ml = {t: (body == t).sum() * 2.5**3 / 1000 for t in (Tissue.LIVER, Tissue.SPLEEN, Tissue.LUNG)}
+    assert 1200 < volume_ml[Tissue.LIVER] < 2200
+    assert 200 < volume_ml[Tissue.SPLEEN] < 500
+    assert volume_ml[Tissue.LUNG] > 1500
+    where = {t: np.argwhere(body == t).mean(axis=0) for t in (*volume_ml, Tissue.SPINAL_CORD, Tissue.AORTA)}
+    assert where[Tissue.LIVER][2] < where[Tissue.SPLEEN][2]  # the right side is at low i
+    assert where[Tissue.LUNG][0] > where[Tissue.LIVER][0]
+    assert where[Tissue.AORTA][1] < where[Tissue.SPINAL_CORD][1]

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from liverimg.core.grid import Grid
-from liverimg.phantom.capsules import chain, paint
+from liverimg.phantom.capsules import chain, distance, paint
+from liverimg.phantom.inside import distance_of_mask
+from liverimg.phantom.vessels import grow_tree
 from liverimg.training.landmarks import Landmarks
 from liverimg.training.trees import grow_trees, split_tree
+from liverimg.training.trunks import PortalVariant, hepatic_trunks, portal_trunks
 
 GRID = Grid.from_axes((56, 64, 80), spacing_mm=(2.5, 2.5, 2.5))
 
@@ -47,3 +50,50 @@ def test_a_merged_tree_is_told_apart_by_its_roots() -> None:
     assert ((found[0] | found[1]) == (hepatic | portal)).all()
     assert (found[0] & hepatic).sum() > 0.97 * hepatic.sum()
     assert (found[1] & portal).sum() > 0.97 * portal.sum()
+
+
+def test_arteries_are_thin_and_keep_clear_of_the_veins() -> None:
+    liver, thin = _liver(), []
+    for seed in range(4):
+        trees = grow_trees(liver, GRID, _landmarks(), rng=np.random.default_rng(seed))
+        if trees.arteries is not None:
+            thin.append(trees.arteries.radius_start_mm.max() / trees.portal.radius_start_mm.max())
+            middle = 0.5 * (trees.arteries.start_lps_mm + trees.arteries.end_lps_mm)
+            assert distance(middle, trees.portal).min() > 0
+            assert distance(middle, trees.hepatic).min() > 0
+    assert thin
+    assert max(thin) < 0.4
+
+
+@pytest.mark.parametrize("variant", list(PortalVariant))
+def test_every_way_to_divide_gives_one_connected_portal_tree(variant: PortalVariant) -> None:
+    inside = distance_of_mask(_liver(), GRID)
+    rng = np.random.default_rng(3)
+    hilum = _landmarks().hilum[::-1]
+    trunks = portal_trunks(hilum, inside, rng, variant=variant, radius_mm=(6.0, 6.0))
+    tree = grow_tree(
+        trunks.lines, signed_distance=inside, target_points=hilum, rng=rng, trunk_radius_mm=trunks.radius_mm
+    )
+    assert (tree.parent < 0).sum() == 1
+    ends = np.array([line[-1] for line in trunks.lines[1:]])
+    assert (inside(ends) < 0).all()
+    # One branch goes to the left, one far to the right.
+    assert (ends[:, 0] - hilum[0]).max() > 10
+    assert (ends[:, 0] - hilum[0]).min() < -15
+
+
+def test_hepatic_veins_come_by_two_or_three_roots_and_at_times_a_low_one() -> None:
+    inside = distance_of_mask(_liver(), GRID)
+    dome, low = np.array([105.0, 140.0, 115.0]), np.array([105.0, 150.0, 58.0])
+    rng = np.random.default_rng(8)
+    roots, lines = [], []
+    for _ in range(120):
+        trunks = hepatic_trunks(dome, low, inside, rng)
+        roots.append(len(trunks.radius_mm))
+        lines.append(len(trunks.lines))
+        # As many radii as the tree has roots, else it would not grow.
+        grow_tree(trunks.lines, signed_distance=inside, target_points=low, rng=rng, trunk_radius_mm=trunks.radius_mm)
+    inferior = np.array(lines) == 4
+    common = np.array(roots) - inferior == 2
+    assert 0.55 < common.mean() < 0.85
+    assert 0.05 < inferior.mean() < 0.3

@@ -80,7 +80,7 @@ def read_body(path: Path) -> ByteArray:
     reach = round(_REACH_MM / spacing_mm[0])
     tissues = tissues[max(0, middle - reach) : middle + reach]
     _name_great_vessels(tissues, spacing_mm)
-    return _resampled_labels(tissues, spacing_mm / BODY_SPACING_MM)
+    return resampled_labels(tissues, spacing_mm / BODY_SPACING_MM)
 
 
 def _to_tissues(organs: NDArray[np.integer]) -> ByteArray:
@@ -118,7 +118,7 @@ def _name_great_vessels(tissues: ByteArray, spacing_mm: NDArray[np.float64]) -> 
             tissues[k][vessels == number] = side
 
 
-def _resampled_labels(labels: ByteArray, zoom: NDArray[np.float64]) -> ByteArray:
+def resampled_labels(labels: ByteArray, zoom: NDArray[np.float64]) -> ByteArray:
     """Labels on a finer grid with smooth borders: argmax over linearly interpolated, softened masks."""
     shape = tuple(int(n) for n in np.floor(np.asarray(labels.shape) * zoom))
     best = np.zeros(shape, dtype=np.float32)

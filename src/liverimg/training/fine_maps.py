@@ -135,12 +135,21 @@ def paint_trees(place: FinePlace, body_map: BodyMap, *, rng: np.random.Generator
     trees = grow_trees(body_map.tissue[box] == Tissue.LIVER, cut, body_map.landmarks, rng=rng)
     tissue = place.tissue.copy()
     free = ~np.isin(tissue, _NEVER_PAINTED)
-    parts = [(trees.hepatic, Tissue.HEPATIC_VEIN), (trees.portal, Tissue.PORTAL_VEIN)]
+    parts = [(trees.portal, Tissue.PORTAL_VEIN), (trees.hepatic, Tissue.HEPATIC_VEIN)]
     if trees.ducts is not None:
         parts.append((trees.ducts, Tissue.BILE_DUCT))
+    if trees.arteries is not None:
+        parts.append((trees.arteries, Tissue.ARTERY))
     for capsules, value in parts:
-        inside = paint(capsules, place.grid, band_mm=1.0) <= 0
-        tissue[inside & free & (tissue != Tissue.PORTAL_VEIN)] = value
+        inside = (paint(capsules, place.grid, band_mm=1.0) <= 0) & free
+        if value in (Tissue.HEPATIC_VEIN, Tissue.ARTERY):
+            # Only liver has hepatic veins, and an artery has a name of its own only there.
+            outside = inside & ~place.liver
+            inside &= place.liver
+            if value == Tissue.ARTERY:
+                tissue[outside] = Tissue.VESSEL_OTHER
+        tissue[inside] = value
+        free &= ~inside
     return tissue
 
 
@@ -185,6 +194,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="fine maps go here")
     parser.add_argument("coarse_out", type=Path, help="body maps with veins go here")
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--grown-only", action="store_true", help="leave real trees out")
     settings = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for folder in (settings.out, settings.coarse_out):
@@ -198,12 +208,14 @@ def main() -> None:
         case = path.stem.split("-", 1)[1].rsplit("-", 1)[0]
         rng = np.random.default_rng([settings.seed, zlib.crc32(path.stem.encode())])
         body_map = load_map(path)
-        liver = read_liver(files[case], spacing_mm=FINE_SPACING_MM)
+        changed = body_map.liver is not None
+        liver = read_liver(files[case], spacing_mm=FINE_SPACING_MM) if body_map.liver is None else body_map.liver
         place = fine_place(body_map, liver)
         grown = paint_trees(place, body_map, rng=rng)
         save_tissue(settings.out / f"{path.stem}-grown.npz", grown)
         vessel_file = settings.data / "label_maps" / "vessels" / f"{case}.nii.gz"
-        if vessel_file.exists() and not case.startswith(_SPARSE_TREES):
+        wanted = not settings.grown_only and not changed and not case.startswith(_SPARSE_TREES)
+        if wanted and vessel_file.exists():
             real = paint_real(place, body_map, read_vessels(vessel_file, liver.shape))
             save_tissue(settings.out / f"{path.stem}-real.npz", real)
         save_tissue(settings.coarse_out / path.name, coarse_with_vessels(body_map, grown, place.grid))

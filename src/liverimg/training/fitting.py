@@ -5,6 +5,9 @@ Demons on clipped signed distances (Thirion 1998, diffusion-like smoothing of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,8 +20,9 @@ _CLIP_MM = 40.0
 
 def signed_distance(mask: BoolArray, spacing_mm: NDArray[np.float64]) -> FloatArray:
     """Distance in mm to the mask's border, negative inside, half a voxel off at most."""
-    outside = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
-    inside = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
+    step = tuple(float(s) for s in spacing_mm)
+    outside = edt.edt(~mask, anisotropy=step, black_border=False, parallel=1)
+    inside = edt.edt(mask, anisotropy=step, black_border=False, parallel=1)
     return np.asarray(outside - inside, dtype=np.float32)
 
 
@@ -41,15 +45,38 @@ def demons(fixed: FloatArray, moving: FloatArray, *, rounds: int, sigma: float) 
         rounds: Iterations.
         sigma: Smoothing of the whole displacement after each round, in voxels.
     """
-    grid = np.indices(fixed.shape, dtype=np.float32)
-    slope = np.stack([np.gradient(fixed, axis=axis) for axis in range(3)])
-    slope2 = (slope**2).sum(axis=0)
+    return demons_of_parts([fixed], [moving], known=[None], rounds=rounds, sigma=sigma)
+
+
+def demons_of_parts(
+    fixed: Sequence[FloatArray],
+    moving: Sequence[FloatArray],
+    *,
+    known: Sequence[BoolArray | None],
+    rounds: int,
+    sigma: float,
+) -> FloatArray:
+    """Displacement in voxels that brings several parts together at once, each with a force of its own.
+
+    Args:
+        fixed: Signed distances of the targets, clipped, in voxels.
+        moving: Signed distances of the parts that are warped, on the same grid, in voxels.
+        known: Where each target is known; elsewhere its part has no force. None for everywhere.
+        rounds: Iterations.
+        sigma: Smoothing of the whole displacement after each round, in voxels.
+    """
+    grid = np.indices(fixed[0].shape, dtype=np.float32)
+    slopes = [np.stack([np.gradient(part, axis=axis) for axis in range(3)]) for part in fixed]
+    squares = [(slope**2).sum(axis=0) for slope in slopes]
     shift = np.zeros_like(grid)
     for _ in range(rounds):
-        warped = ndimage.map_coordinates(moving, grid + shift, order=1, mode="nearest")
-        gap = fixed - warped
-        step = gap / (slope2 + 0.25 * gap**2 + 1e-3)
-        shift += np.clip(step, -1.5, 1.5) * slope
+        total = np.zeros_like(shift)
+        for target, part, slope, slope2, seen in zip(fixed, moving, slopes, squares, known, strict=True):
+            warped = ndimage.map_coordinates(part, grid + shift, order=1, mode="nearest")
+            gap = target - warped if seen is None else np.where(seen, target - warped, np.float32(0))
+            step = gap / (slope2 + 0.25 * gap**2 + 1e-3)
+            total += np.clip(step, -1.5, 1.5) * slope
+        shift += total
         for axis in range(3):
             shift[axis] = ndimage.gaussian_filter(shift[axis], sigma, mode="nearest")
     return shift

@@ -11,21 +11,35 @@ import logging
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from liverimg.training.bodies import BODY_SPACING_MM, ByteArray, read_body, read_standard
+from liverimg.training.adapting import fill_from_neighbours, sampled
+from liverimg.training.bodies import BODY_SPACING_MM, ByteArray, read_standard
+from liverimg.training.body_sources import BODY_NAMES, named_body
 from liverimg.training.fitting import box_of, fit_body, signed_distance
 from liverimg.training.landmarks import Landmarks, find_landmarks
 from liverimg.training.tissues import Tissue
+from liverimg.training.variations import (
+    LiverChange,
+    Variation,
+    changed_liver,
+    draw_variation,
+    enlarge_spleen,
+    fill_resection,
+    with_fat,
+)
 
 BoolArray = NDArray[np.bool_]
 
 MARGIN_MM = 120.0
 HELD_OUT_SHARE = 0.08
 _COARSE = 3
+# Space around a liver that a change may need.
+_ROOM_MM = 20.0
 _CAVA_RADIUS_MM = (9.0, 12.5)
 _log = logging.getLogger(__name__)
 
@@ -37,10 +51,12 @@ class BodyMap:
     Attributes:
         tissue: ``Tissue`` values, standard order, spacing ``BODY_SPACING_MM``.
         landmarks: In mm from the first voxel.
+        liver: The liver at half the spacing of varied maps; else None.
     """
 
     tissue: ByteArray
     landmarks: Landmarks
+    liver: BoolArray | None = None
 
 
 def read_liver(path: Path, *, spacing_mm: float) -> BoolArray:
@@ -62,6 +78,24 @@ def read_liver(path: Path, *, spacing_mm: float) -> BoolArray:
     return np.asarray(ndimage.binary_fill_holes(_largest(closed)))
 
 
+def read_segments(path: Path, liver: BoolArray, *, spacing_mm: float) -> ByteArray:
+    """Couinaud segments on the grid of :func:`read_liver`, carried on to all of the liver."""
+    labels, old_mm = read_standard(path)
+    every = np.maximum(1, np.floor(1.4 / old_mm).astype(int))
+    labels = np.pad(labels[:: every[0], :: every[1], :: every[2]].astype(np.uint8), 3)
+    ratio = spacing_mm / (old_mm * every)
+    fine = ndimage.affine_transform(labels, ratio, offset=0.5 * ratio - 0.5, output_shape=liver.shape, order=0)
+    nearest = ndimage.distance_transform_edt(fine == 0, return_distances=False, return_indices=True)
+    return np.asarray(np.where(liver, fine[tuple(nearest)], np.uint8(0)))
+
+
+def halved(mask: BoolArray) -> BoolArray:
+    """A mask at twice its spacing; a voxel is in when half of its eight were."""
+    even = np.pad(mask, [(0, n % 2) for n in mask.shape])
+    k, j, i = (n // 2 for n in even.shape)
+    return np.asarray(even.reshape(k, 2, j, 2, i, 2).sum(axis=(1, 3, 5)) >= 4)
+
+
 def _largest(mask: BoolArray) -> BoolArray:
     labels, count = ndimage.label(mask)
     if count == 0:
@@ -69,42 +103,45 @@ def _largest(mask: BoolArray) -> BoolArray:
     return np.asarray(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
 
 
-def make_map(body: ByteArray, liver: BoolArray, *, rng: np.random.Generator) -> BodyMap:
-    """Wraps a body around a liver and lays the vena cava into its groove."""
+def make_map(
+    body: ByteArray,
+    liver: BoolArray,
+    *,
+    rng: np.random.Generator,
+    variation: Variation | None = None,
+    left: BoolArray | None = None,
+) -> BodyMap:
+    """Wraps a body around a liver and lays the vena cava into its groove.
+
+    Args:
+        body: Voxel body at ``BODY_SPACING_MM``.
+        liver: At the same spacing; what the body is fitted to.
+        rng: Source of chance.
+        variation: How the body differs from its own.
+        left: What is left of the liver after a resection, same shape; None for all of it.
+    """
+    change = variation or Variation()
     source, inner = fit_body(
         body == Tissue.LIVER, liver, spacing_mm=BODY_SPACING_MM, margin_mm=MARGIN_MM, coarse=_COARSE
     )
     shape = tuple(n + 2 * round(MARGIN_MM / BODY_SPACING_MM) for n in liver.shape)
-    tissue = _sampled(body, source, shape)
+    tissue = with_fat(sampled(body, source, shape, coarse=_COARSE), change.fat)
     real = np.zeros(shape, dtype=bool)
     real[inner] = liver
     _paste_liver(tissue, real)
+    enlarge_spleen(tissue, change.spleen_mm)
     cord = _cord_line(tissue)
+    # The body's own cava goes: the liver's groove says where this one's is.
+    fill_from_neighbours(tissue, tissue == Tissue.VENA_CAVA)
     solid = (Tissue.LIVER, Tissue.BONE_CORTICAL, Tissue.BONE_SPONGIOSA, Tissue.AORTA, Tissue.SPINAL_CORD, Tissue.AIR)
     free = ~np.isin(tissue, solid)
     landmarks = find_landmarks(real, free, cord, spacing_mm=BODY_SPACING_MM, rng=rng)
     _paint_cava(tissue, free & (tissue != Tissue.HEART_WALL), landmarks, rng)
+    if left is not None:
+        gap = real.copy()
+        gap[inner] &= ~left
+        fill_resection(tissue, gap, rng)
     return BodyMap(tissue, landmarks)
-
-
-def _sampled(
-    body: ByteArray, source: NDArray[np.float32], shape: tuple[int, ...], *, coarse: int = _COARSE
-) -> ByteArray:
-    where = tuple(slice(0, n) for n in shape)
-    index = []
-    for axis in range(3):
-        dense = source[axis]
-        for a in range(3):
-            at = np.minimum(np.arange(shape[a]) / coarse, dense.shape[a] - 1)
-            low = np.minimum(at.astype(int), dense.shape[a] - 2)
-            weight = (at - low).astype(np.float32).reshape([-1 if b == a else 1 for b in range(3)])
-            dense = np.take(dense, low, axis=a) * (1 - weight) + np.take(dense, low + 1, axis=a) * weight
-        index.append(np.rint(dense[where]).astype(np.int32))
-    inside = np.ones(shape, dtype=bool)
-    for axis in range(3):
-        inside &= (index[axis] >= 0) & (index[axis] < body.shape[axis])
-        np.clip(index[axis], 0, body.shape[axis] - 1, out=index[axis])
-    return np.asarray(np.where(inside, body[tuple(index)], np.uint8(Tissue.AIR)))
 
 
 def _paste_liver(tissue: ByteArray, real: BoolArray) -> None:
@@ -150,20 +187,20 @@ def is_held_out(case: str) -> bool:
 def save_map(path: Path, body_map: BodyMap) -> None:
     """Writes a map; the name appears only when the file is whole."""
     part = path.with_suffix(".part.npz")
-    np.savez_compressed(
-        part,
-        tissue=body_map.tissue,
-        cava=body_map.landmarks.cava,
-        cava_at_dome=body_map.landmarks.cava_at_dome,
-        hilum=body_map.landmarks.hilum,
-    )
+    marks = body_map.landmarks
+    arrays: dict[str, NDArray[Any]] = {"tissue": body_map.tissue, "cava": marks.cava, "hilum": marks.hilum}
+    arrays["cava_at_dome"] = marks.cava_at_dome
+    if body_map.liver is not None:
+        arrays["liver"] = body_map.liver
+    np.savez_compressed(part, allow_pickle=False, **arrays)
     part.rename(path)
 
 
 def load_map(path: Path) -> BodyMap:
     """Reads what :func:`save_map` wrote."""
     with np.load(path) as found:
-        return BodyMap(found["tissue"], Landmarks(found["cava"], found["cava_at_dome"], found["hilum"]))
+        landmarks = Landmarks(found["cava"], found["cava_at_dome"], found["hilum"])
+        return BodyMap(found["tissue"], landmarks, found.get("liver"))
 
 
 def liver_files(label_maps: Path, *, excluded: frozenset[str] = frozenset()) -> dict[str, Path]:
@@ -173,28 +210,71 @@ def liver_files(label_maps: Path, *, excluded: frozenset[str] = frozenset()) -> 
     return {row["case"]: label_maps / row["liver_labels"] / f"{row['case']}.nii.gz" for row in rows}
 
 
+def varied_map(
+    body: ByteArray, path: Path, *, segments_known: bool, changed_share: float, seed: int
+) -> tuple[BodyMap, Variation]:
+    """A body map of one liver with a variation drawn for it.
+
+    Args:
+        body: From :func:`liverimg.training.body_sources.named_body`.
+        path: The liver's label map.
+        segments_known: Whether its values are Couinaud segments.
+        changed_share: How often the liver itself is changed.
+        seed: Of everything random.
+    """
+    rng = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
+    variation = draw_variation(rng, segments_known=segments_known, share=changed_share)
+    half_mm = BODY_SPACING_MM / 2
+    whole = read_liver(path, spacing_mm=half_mm)
+    if variation.liver is LiverChange.NONE:
+        made = make_map(body, halved(whole), rng=rng, variation=variation)
+        return BodyMap(made.tissue, made.landmarks, whole), variation
+    segments = read_segments(path, whole, spacing_mm=half_mm)
+    room = 2 * round(_ROOM_MM / BODY_SPACING_MM)
+    padded, named = np.pad(whole, room), np.pad(segments, room)
+    fitted, left = changed_liver(padded, named, variation.liver, spacing_mm=half_mm, rng=rng)
+    made = make_map(body, halved(fitted), rng=rng, variation=variation, left=halved(left))
+    return BodyMap(made.tissue, made.landmarks, left), variation
+
+
 def main() -> None:
     """Command line: makes the maps that do not exist yet."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with label_maps/ and phantom_icrp110/")
+    parser.add_argument("data", type=Path, help="folder with label_maps/ and the bodies' folders")
     parser.add_argument("out", type=Path, help="where the maps go")
     parser.add_argument("--excluded", nargs="*", default=[], help="cases never used")
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--bodies", nargs="*", default=["AM", "AF"])
+    parser.add_argument("--bodies", nargs="*", default=["AM", "AF"], help=f"some of {', '.join(BODY_NAMES)}")
+    parser.add_argument("--varied", action="store_true", help="training cases only, with varied livers and fat")
+    parser.add_argument("--changed-share", type=float, default=0.45, help="of livers resected or cirrhotic")
+    parser.add_argument("--count", type=int, default=None, help="at most so many cases")
     settings = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings.out.mkdir(parents=True, exist_ok=True)
-    bodies = {name: read_body(settings.data / "phantom_icrp110" / f"{name}.nii.gz") for name in settings.bodies}
+    bodies = {name: named_body(name, settings.data, kept=settings.out / "bodies") for name in settings.bodies}
     files = liver_files(settings.data / "label_maps", excluded=frozenset(settings.excluded))
     order = np.random.default_rng(settings.seed).permutation(sorted(files))
-    for number, case in enumerate(order):
+    if settings.varied:
+        order = np.array([case for case in order if not is_held_out(case)])
+    for number, case in enumerate(order[: settings.count]):
         name = settings.bodies[number % len(settings.bodies)]
         target = settings.out / f"{'val' if is_held_out(case) else 'train'}-{case}-{name}.npz"
-        if not target.exists():
+        if target.exists():
+            continue
+        if settings.varied:
+            made, variation = varied_map(
+                bodies[name],
+                files[case],
+                segments_known=files[case].parent.name == "couinaud",
+                changed_share=settings.changed_share,
+                seed=settings.seed,
+            )
+            _log.info("%s %s", target.name, variation)
+        else:
             rng = np.random.default_rng([settings.seed, zlib.crc32(target.stem.encode())])
-            liver = read_liver(files[case], spacing_mm=BODY_SPACING_MM)
-            save_map(target, make_map(bodies[name], liver, rng=rng))
+            made = make_map(bodies[name], read_liver(files[case], spacing_mm=BODY_SPACING_MM), rng=rng)
             _log.info("%s", target.name)
+        save_map(target, made)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ IN_LIVER = (
     Tissue.HEPATIC_VEIN,
     Tissue.PORTAL_VEIN,
     Tissue.BILE_DUCT,
+    Tissue.ARTERY,
     Tissue.TUMOUR,
     Tissue.TUMOUR_RIM,
     Tissue.TUMOUR_CORE,
@@ -96,6 +97,7 @@ STRUCTURE_OF: Mapping[Tissue, Structure] = MappingProxyType(
     {
         Tissue.LIVER: Structure.LIVER,
         Tissue.CYST: Structure.LIVER,
+        Tissue.ARTERY: Structure.LIVER,
         Tissue.TUMOUR: Structure.TUMOUR,
         Tissue.TUMOUR_RIM: Structure.TUMOUR,
         Tissue.TUMOUR_CORE: Structure.TUMOUR,

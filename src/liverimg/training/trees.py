@@ -5,7 +5,7 @@ Points are in mm, components (x, y, z) to Left, Posterior, Superior, from the fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,31 +16,40 @@ from liverimg.core.grid import Grid
 from liverimg.phantom.capsules import Capsules, near_distance
 from liverimg.phantom.ducts import beside
 from liverimg.phantom.inside import distance_of_mask, points_inside
-from liverimg.phantom.vessels import Growth, SignedDistance, grow_tree
+from liverimg.phantom.vessels import Growth, grow_tree
 from liverimg.training.landmarks import Landmarks
+from liverimg.training.trunks import draw_variant, hepatic_trunks, portal_trunks
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-# Where the three hepatic veins head from the cava, and how far (mm): Couinaud's planes seen from the cava.
-_HEPATIC_HEADS = ((-75.0, 10.0, -45.0), (-25.0, -60.0, -50.0), (45.0, -45.0, -20.0))
-_HEPATIC_RADIUS_MM = (3.2, 6.0)
-_PORTAL_RADIUS_MM = (5.0, 7.5)
+# Growth, drawn per liver: chosen so that the trees look like the real, visible ones of the training livers (share of
+# the liver's volume, length per volume, radii; see docs/explanation/training-anatomy.md).
+_NEAR_MM = (10.0, 27.0)
+_LEAST_RADIUS_MM = (0.5, 1.0)
+_PORTAL_RADIUS_MM = (5.5, 8.5)
+# Real radii shrink less from trunk to twig than Murray's law says: radius' = at (radius / at) ** power.
+_EVENED_AT_MM = 2.8
+_EVENED_POWER = (0.55, 0.8)
 _DILATED_SHARE = 0.45
+_ARTERIES_SHARE = 0.6
+_ARTERY_RATIO = (0.22, 0.35)
 # Outside a vessel a path costs this much more: gaps in a real tree are bridged, but not gladly.
 _GAP_COST = 12.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trees:
-    """The trees of one liver; ``ducts`` is None where they are too thin to be seen."""
+    """The trees of one liver; ``ducts`` and ``arteries`` are None where they are too thin to be seen."""
 
     hepatic: Capsules
     portal: Capsules
     ducts: Capsules | None
+    arteries: Capsules | None = None
 
 
-def grow_trees(liver: BoolArray, grid: Grid, landmarks: Landmarks, *, rng: np.random.Generator) -> Trees:
+def grow_trees(
+    liver: BoolArray, grid: Grid, landmarks: Landmarks, *, rng: np.random.Generator, wide: float = 1.0
+) -> Trees:
     """Grows interdigitating trees from the caval groove and from the hilum of a liver.
 
     Args:
@@ -48,37 +57,54 @@ def grow_trees(liver: BoolArray, grid: Grid, landmarks: Landmarks, *, rng: np.ra
         grid: Standard order; its LPS millimetres count from the body map's first voxel.
         landmarks: Of the same map.
         rng: Source of chance.
+        wide: The portal trunk's radius over a healthy one's; above 1 with portal hypertension.
     """
     inside = distance_of_mask(liver, grid)
     corner = grid.index_to_lps_mm(np.asarray(grid.shape) - 1)
-    density = rng.uniform(0.5, 1.2)
-    growth = Growth(
-        near_mm=rng.uniform(7.0, 12.0),
-        clearance_mm=rng.uniform(0.5, 2.0),
-        taper_per_mm=rng.uniform(0.001, 0.004),
-        least_radius_mm=0.7,
+    growth = _draw_growth(rng)
+    hilum = landmarks.hilum[::-1]
+    level = int(np.abs(landmarks.cava[:, 0] - landmarks.hilum[0]).argmin())
+    trunks = hepatic_trunks(landmarks.cava_at_dome[::-1], landmarks.cava[level][::-1], inside, rng)
+    power = rng.uniform(*_EVENED_POWER)
+    hepatic = grow_tree(
+        trunks.lines,
+        signed_distance=inside,
+        target_points=points_inside(inside, grid.origin_lps_mm, corner, rng=rng, per_ml=rng.uniform(0.5, 1.2)),
+        rng=rng,
+        trunk_radius_mm=trunks.radius_mm,
+        growth=growth,
+    )
+    hepatic = _evened(hepatic, power)
+    radius = (wide * _PORTAL_RADIUS_MM[0], wide * _PORTAL_RADIUS_MM[1])
+    trunks = portal_trunks(hilum, inside, rng, variant=draw_variant(rng), radius_mm=radius)
+    portal = grow_tree(
+        trunks.lines,
+        signed_distance=inside,
+        target_points=points_inside(inside, grid.origin_lps_mm, corner, rng=rng, per_ml=rng.uniform(0.5, 1.2)),
+        rng=rng,
+        trunk_radius_mm=trunks.radius_mm,
+        obstacle=near_distance(hepatic),
+        growth=replace(growth, clearance_mm=rng.uniform(0.5, 2.0)),
+    )
+    portal = _evened(portal, power)
+    ducts = grow_ducts(portal, hepatic, rng=rng)
+    return Trees(hepatic, portal, ducts, grow_arteries(portal, hepatic, ducts, rng=rng))
+
+
+def _draw_growth(rng: np.random.Generator) -> Growth:
+    """How dense and how thick the trees of one liver are."""
+    return Growth(
+        near_mm=rng.uniform(*_NEAR_MM),
+        taper_per_mm=rng.uniform(0.0005, 0.003),
+        least_radius_mm=rng.uniform(*_LEAST_RADIUS_MM),
         most_steps=60,
     )
-    cava, hilum = landmarks.cava_at_dome[::-1], landmarks.hilum[::-1]
-    targets = points_inside(inside, grid.origin_lps_mm, corner, rng=rng, per_ml=density)
-    hepatic = grow_tree(
-        _hepatic_trunks(cava, inside, rng),
-        signed_distance=inside,
-        target_points=targets,
-        rng=rng,
-        trunk_radius_mm=float(rng.uniform(*_HEPATIC_RADIUS_MM)),
-        growth=growth,
-    )
-    portal = grow_tree(
-        _portal_trunks(hilum, inside, rng),
-        signed_distance=inside,
-        target_points=points_inside(inside, grid.origin_lps_mm, corner, rng=rng, per_ml=density),
-        rng=rng,
-        trunk_radius_mm=float(rng.uniform(*_PORTAL_RADIUS_MM)),
-        obstacle=near_distance(hepatic),
-        growth=growth,
-    )
-    return Trees(hepatic, portal, grow_ducts(portal, hepatic, rng=rng))
+
+
+def _evened(tree: Capsules, power: float) -> Capsules:
+    """The same tree with trunks thinner and twigs thicker."""
+    start, end = (_EVENED_AT_MM * (r / _EVENED_AT_MM) ** power for r in (tree.radius_start_mm, tree.radius_end_mm))
+    return replace(tree, radius_start_mm=start, radius_end_mm=end)
 
 
 def grow_ducts(portal: Capsules, hepatic: Capsules, *, rng: np.random.Generator) -> Capsules | None:
@@ -87,8 +113,8 @@ def grow_ducts(portal: Capsules, hepatic: Capsules, *, rng: np.random.Generator)
         return None
     ducts = beside(
         portal,
-        least_radius_mm=rng.uniform(1.4, 2.5),
-        radius_ratio=rng.uniform(0.4, 1.0),
+        least_radius_mm=rng.uniform(1.9, 3.2),
+        radius_ratio=rng.uniform(0.35, 0.9),
         gap_mm=rng.uniform(0.2, 1.0),
         towards=rng.normal((-0.5, -1.0, 0.2), 0.5),
         clear_of=(hepatic,),
@@ -96,31 +122,22 @@ def grow_ducts(portal: Capsules, hepatic: Capsules, *, rng: np.random.Generator)
     return ducts if len(ducts) else None
 
 
-def _into(start: FloatArray, wish: FloatArray, inside: SignedDistance, *, wall_mm: float = 8.0) -> FloatArray:
-    """The furthest point on the way from ``start`` towards ``start + wish`` that lies well in the liver."""
-    shares = np.linspace(1.0, 0.15, 18)[:, None]
-    points = start + shares * wish
-    good = np.flatnonzero(inside(points) < -wall_mm)
-    return np.asarray(points[good[0] if len(good) else -1])
-
-
-def _hepatic_trunks(cava: FloatArray, inside: SignedDistance, rng: np.random.Generator) -> list[FloatArray]:
-    trunks = []
-    for number, head in enumerate(_HEPATIC_HEADS):
-        root = cava + rng.normal(0, 1.5, size=3) - np.array([0.0, 0.0, 4.5 * number])
-        end = _into(root, np.asarray(head) * rng.uniform(0.7, 1.2) + rng.normal(0, 10, size=3), inside)
-        bend = 0.5 * (root + end) + np.array([0.0, 0.0, 0.12 * float(np.linalg.norm(end - root))])
-        trunks.append(np.array([root, bend, end]))
-    return trunks
-
-
-def _portal_trunks(hilum: FloatArray, inside: SignedDistance, rng: np.random.Generator) -> list[FloatArray]:
-    below = hilum + rng.normal((22.0, 6.0, -48.0), 7.0)
-    right = _into(hilum, rng.normal((-48.0, 6.0, 8.0), 8.0), inside)
-    left = _into(hilum, rng.normal((32.0, -22.0, 14.0), 8.0), inside)
-    umbilical = _into(left, rng.normal((2.0, -28.0, -2.0), 6.0), inside, wall_mm=6.0)
-    main = np.array([below, 0.5 * (below + hilum) + rng.normal(0, 3, size=3), hilum])
-    return [main, np.array([hilum, 0.5 * (hilum + right), right]), np.array([hilum, left, umbilical])]
+def grow_arteries(
+    portal: Capsules, hepatic: Capsules, ducts: Capsules | None, *, rng: np.random.Generator
+) -> Capsules | None:
+    """Hepatic arteries along the larger portal branches, on the other side than the ducts; None where too thin."""
+    if rng.random() >= _ARTERIES_SHARE:
+        return None
+    arteries = beside(
+        portal,
+        least_radius_mm=rng.uniform(2.2, 3.2),
+        radius_ratio=rng.uniform(*_ARTERY_RATIO),
+        gap_mm=rng.uniform(0.3, 1.5),
+        towards=rng.normal((0.8, -0.8, -0.2), 0.4),
+        clear_of=(hepatic,) if ducts is None else (hepatic, ducts),
+        rounds=6,
+    )
+    return arteries if len(arteries) else None
 
 
 def split_tree(
