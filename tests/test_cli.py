@@ -29,11 +29,11 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "heavy: []" in done.stdout
-    for name in ("pre", "ingest", "inspect", "measure", "sample", "validate"):
+    for name in ("pre", "ingest", "inspect", "measure", "sample", "validate", "deidentify"):
         assert name in done.stdout
 
 
-@pytest.mark.parametrize("name", ["pre", "ingest", "inspect", "measure", "sample", "validate"])
+@pytest.mark.parametrize("name", ["pre", "ingest", "inspect", "measure", "sample", "validate", "deidentify"])
 def test_every_command_has_help_with_exit_codes(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

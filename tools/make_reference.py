@@ -18,7 +18,7 @@ def refusal_codes() -> str:
     lines = [
         "# Refusal codes and flags",
         _NOTE,
-        "What `study.json` lists under `rejected[].code`, and under `volumes[].flags`.",
+        "What `study.json` lists under `rejected[].code`, and under `volumes[].flags` and `cines[].flags`.",
     ]
     for heading, part in (("Refused", "codes"), ("Accepted, with a flag", "flags")):
         lines += ["", f"## {heading}", "", "| code | meaning | what to do |", "|---|---|---|"]

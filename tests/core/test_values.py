@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from liverimg.core.cine import Cine
 from liverimg.core.errors import GridMismatchError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.measurement import Measurement, NotMeasured, find
-from liverimg.core.volume import Cine, Quantity, Volume
+from liverimg.core.volume import Quantity, Volume
 
 
 def test_volume_and_grid_must_agree(awkward_grid: Grid) -> None:

@@ -23,6 +23,17 @@ def build() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def build_us() -> ModuleType:
+    """The module ``tests/dicom/build_us.py``: writes small ultrasound clips to order."""
+    spec = importlib.util.spec_from_file_location("dicom_build_us", Path(__file__).with_name("build_us.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
 def rules(repository: Path) -> PhaseRules:
     """The phase rules as they are shipped."""
     text = (repository / "src" / "liverimg" / "data" / "phases.toml").read_text(encoding="utf-8")

@@ -57,6 +57,10 @@ class DicomRefusedError(InputRefusedError):
         self.code = code
 
 
+class MemoryShortError(InputRefusedError):
+    """The work asks for more memory than this machine has free now."""
+
+
 class ModelRefusedError(InputRefusedError):
     """A model bundle is damaged, unsafe or keeps another contract than ours."""
 

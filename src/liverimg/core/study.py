@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from liverimg.core.cine import Clip
 from liverimg.core.grid import Grid
 
 
@@ -94,9 +95,11 @@ class Study:
         study_date: ``YYYYMMDD`` or None.
         series: The volumes that can be used.
         rejected: Everything else, with reasons.
+        clips: Ultrasound loops and series of stills that can be used.
     """
 
     study_instance_uid: str
     study_date: str | None
     series: tuple[Series, ...]
     rejected: tuple[Rejected, ...] = field(default_factory=tuple)
+    clips: tuple[Clip, ...] = ()

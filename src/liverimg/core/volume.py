@@ -1,4 +1,4 @@
-"""Images: a volume that lies somewhere in the patient, and a cine that lies nowhere."""
+"""Images that lie somewhere in the patient; a loop that lies nowhere is in :mod:`liverimg.core.cine`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from liverimg.core.errors import GridMismatchError
@@ -45,24 +44,4 @@ class Volume:
     def __post_init__(self) -> None:
         if self.array.shape != self.grid.shape:
             raise GridMismatchError(f"the array has shape {self.array.shape}, its grid {self.grid.shape}")
-        object.__setattr__(self, "array", read_only(self.array))
-
-
-@dataclass(frozen=True, eq=False)
-class Cine:
-    """An ultrasound loop. Ultrasound has no patient space, so a cine has no grid and yields no volume.
-
-    Attributes:
-        array: Frames, shape (t, j, i) or (t, j, i, channel), read-only.
-        times_s: Time of each frame after the clock's zero, shape (t,).
-        spacing_mm: Pixel spacing along j and i, or None when the image is not calibrated.
-    """
-
-    array: NDArray[Any] = field(repr=False)
-    times_s: NDArray[np.float64] = field(repr=False)
-    spacing_mm: tuple[float, float] | None
-
-    def __post_init__(self) -> None:
-        if len(self.times_s) != len(self.array):
-            raise ValueError(f"{len(self.array)} frames but {len(self.times_s)} times")
         object.__setattr__(self, "array", read_only(self.array))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from datetime import date
+from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
-import numpy as np
-
 from liverimg.dicom.codes import Code
+from liverimg.dicom.file_meta import FileMeta
 from liverimg.dicom.frame import Frame, PhaseTags, PixelBlock, Problem, Triple
-from liverimg.dicom.tags import Elements, FileMeta, time_of_day_s
+from liverimg.dicom.limits import pixel_problem
+from liverimg.dicom.scaling import real_world_line, unit_of
+from liverimg.dicom.tags import Elements, time_of_day_s
 
 # Larger than any CT or MR matrix in clinical use; what claims to be larger is damaged or hostile.
 LARGEST_MATRIX: Final = 8192
@@ -24,6 +28,7 @@ _PROJECTION: Final = frozenset((
     "MAXIMUM INTENSITY PROJECTION", "PJN",
 ))  # fmt: skip
 _HOUNSFIELD: Final = frozenset(("HU", "HU_MOD", "US", ""))
+_HOUNSFIELD_UNITS: Final = frozenset(("[HNSF'U]", "HU", "1", ""))
 _PHILIPS_CREATOR: Final = "PHILIPS MR IMAGING DD 001"
 
 COMMON_TAGS: Final = (
@@ -32,7 +37,7 @@ COMMON_TAGS: Final = (
     0x00181030, 0x00181042, 0x00181060, 0x00181210, 0x00189087, 0x00189341, 0x0020000D, 0x0020000E, 0x00200012,
     0x00200013, 0x00200032, 0x00200037, 0x00200052, 0x00200100, 0x00280002, 0x00280004, 0x00280008, 0x00280010,
     0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121, 0x00281052,
-    0x00281053, 0x00281054, 0x00282110, 0x20050010, 0x2005100E, 0x52009229, 0x52009230,
+    0x00281053, 0x00281054, 0x00282110, 0x00409096, 0x20050010, 0x2005100E, 0x52009229, 0x52009230,
 )  # fmt: skip
 
 
@@ -65,7 +70,7 @@ def base_frame(elements: Elements, meta: FileMeta, block: PixelBlock) -> Frame:
         series_instance_uid=elements.code(0x0020000E),
         modality=elements.code(0x00080060).upper(),
         image_type=image_type,
-        frame_of_reference_uid=elements.code(0x00200052) or None,
+        frame_of_reference_uid=_legal_uid(elements.code(0x00200052)) or None,
         thickness_mm=elements.decimal(0x00180050),
         acquisition_number=elements.integer(0x00200012),
         temporal_position=elements.integer(0x00200100),
@@ -89,9 +94,16 @@ def classic_frame(elements: Elements, meta: FileMeta, block: PixelBlock) -> Fram
     problem = object_problem(elements, frame)
     if problem is None and block.frames > 1:
         problem = Problem(Code.MULTIFRAME_WITHOUT_GEOMETRY, "holds several frames without a position for each of them")
-    frame = with_plane(frame, elements, elements, elements)
-    frame = with_rescale(frame, elements)
-    return replace(frame, problem=problem or frame_problem(frame, elements))
+    frame = with_rescale(with_plane(frame, elements, elements, elements), elements)
+    problem = problem or frame_problem(frame, elements)
+    return frame if problem is None else replace(frame, problem=problem)
+
+
+def _legal_uid(value: str) -> str:
+    """A UID as it is; another one derived from it where it is none, so that equal ones stay equal."""
+    if len(value) <= 64 and not value.strip("0123456789."):
+        return value
+    return f"2.25.{int.from_bytes(sha256(value.encode('utf-8', 'replace')).digest()[:16], 'big')}"
 
 
 def with_plane(frame: Frame, position: Elements, orientation: Elements, measures: Elements) -> Frame:
@@ -111,8 +123,16 @@ def with_plane(frame: Frame, position: Elements, orientation: Elements, measures
     )
 
 
-def with_rescale(frame: Frame, elements: Elements) -> Frame:
+def with_rescale(
+    frame: Frame, elements: Elements, *, private: Elements | None = None, mapping: Elements | None = None
+) -> Frame:
     """Adds the line from stored value to quantity.
+
+    Args:
+        frame: What it belongs to.
+        elements: Where rescale slope and intercept are.
+        private: Where the maker's scale is; the same unless given.
+        mapping: The item that maps stored values to a unit; the first one of ``elements`` unless given.
 
     MR without rescale tags keeps its stored values. Philips MR carries a private scale slope that makes slices
     and series comparable: (stored x slope + intercept) / (slope x scale slope).
@@ -122,14 +142,17 @@ def with_rescale(frame: Frame, elements: Elements) -> Frame:
     if frame.modality == "MR":
         if 0x00281053 not in elements and 0x00281052 not in elements:
             slope, intercept, assumed = 1.0, 0.0, True
-        scale = _philips_scale(elements)
+        scale = _philips_scale(private or elements)
         if scale and slope and intercept is not None:
             slope, intercept = 1.0 / scale, intercept / (slope * scale)
+    mapping = mapping or elements.first_item(0x00409096)
+    slope, intercept = real_world_line(mapping, frame.modality, (slope, intercept))
     return replace(
         frame,
         slope=slope,
         intercept=intercept,
         rescale_type=elements.code(0x00281054).upper(),
+        unit=unit_of(mapping),
         rescale_assumed=assumed,
     )
 
@@ -159,33 +182,7 @@ def image_type_problem(image_type: tuple[str, ...]) -> Problem | None:
 
 def frame_problem(frame: Frame, elements: Elements) -> Problem | None:
     """Why a slice, and with it the volume it belongs to, cannot be used."""
-    return _pixel_problem(frame.pixels) or _plane_problem(frame, elements) or _rescale_problem(frame)
-
-
-def _pixel_problem(block: PixelBlock) -> Problem | None:
-    if not (1 <= block.rows <= LARGEST_MATRIX and 1 <= block.columns <= LARGEST_MATRIX) or (
-        block.frames > LARGEST_FRAME_COUNT
-    ):
-        return Problem(
-            Code.TOO_LARGE,
-            f"claims {block.rows} x {block.columns} pixels in {block.frames} frames, allowed are "
-            f"1 to {LARGEST_MATRIX} and at most {LARGEST_FRAME_COUNT} frames",
-        )
-    if block.bits_allocated not in (8, 16, 32) or not 1 <= block.bits_stored <= block.bits_allocated:
-        return Problem(
-            Code.PIXEL_FORMAT, f"{block.bits_stored} bits stored in {block.bits_allocated} are not supported"
-        )
-    if not block.bits_stored - 1 <= block.high_bit < block.bits_allocated:
-        return Problem(Code.PIXEL_FORMAT, "HighBit contradicts BitsStored and BitsAllocated")
-    needed = block.frame_bytes * block.frames
-    if block.length is not None and min(block.length, block.available) < needed:
-        return Problem(
-            Code.PIXEL_DATA_TRUNCATED,
-            f"a file holds {min(block.length, block.available)} of {needed} bytes of pixels",
-        )
-    if block.length is None and block.available < block.frames:
-        return Problem(Code.PIXEL_DATA_TRUNCATED, "a compressed file ends before its pixels")
-    return None
+    return pixel_problem(frame.pixels) or _plane_problem(frame, elements) or _rescale_problem(frame)
 
 
 def _plane_problem(frame: Frame, elements: Elements) -> Problem | None:
@@ -207,23 +204,31 @@ def _rescale_problem(frame: Frame) -> Problem | None:
         return Problem(Code.RESCALE_INVALID, "RescaleSlope is 0, which turns every pixel into one value")
     if frame.modality == "CT" and frame.rescale_type not in _HOUNSFIELD:
         return Problem(Code.NOT_HOUNSFIELD, "RescaleType says that the values are not Hounsfield units")
+    if frame.modality == "CT" and frame.unit.upper() not in _HOUNSFIELD_UNITS:
+        return Problem(Code.NOT_HOUNSFIELD, "the header maps the values to another unit than Hounsfield's")
     return None
 
 
+@lru_cache(maxsize=1024)
 def _unit_axes(values: tuple[float, ...]) -> tuple[Triple, Triple] | None:
-    """Row and column direction made exactly unit and orthogonal, or None when they are not nearly so."""
-    row, column = np.asarray(values[:3]), np.asarray(values[3:])
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    """Row and column direction made exactly unit, or None when they are not nearly unit and at right angles.
+
+    A right angle that decimals have rounded stays as the header says it: nothing is turned.
+    """
+    row, column = values[:3], values[3:]
+    lengths = math.hypot(*row), math.hypot(*column)
     if not all(abs(length - 1) < 1e-3 for length in lengths):
         return None
-    row, column = row / lengths[0], column / lengths[1]
-    if abs(row @ column) > 1e-3:
+    if abs(sum(r * c for r, c in zip(row, column, strict=True))) > 1e-3:
         return None
-    column = column - (row @ column) * row
-    column = column / np.linalg.norm(column)
-    return (float(row[0]), float(row[1]), float(row[2])), (float(column[0]), float(column[1]), float(column[2]))
+    (x, y, z), (u, v, w) = row, column
+    return (
+        (x / lengths[0], y / lengths[0], z / lengths[0]),
+        (u / lengths[1], v / lengths[1], w / lengths[1]),
+    )
 
 
+@lru_cache(maxsize=4096)
 def moment(date_text: str, time_text: str) -> tuple[float | None, str | None]:
     """Date and time as seconds since year 1 and as ``YYYYMMDDHHMMSS``."""
     seconds = time_of_day_s(time_text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from liverimg.core.errors import DicomRefusedError
 from liverimg.dicom.classic import (
     base_frame,
     frame_problem,
@@ -20,8 +19,9 @@ from liverimg.dicom.classic import (
     with_rescale,
 )
 from liverimg.dicom.codes import Code
-from liverimg.dicom.frame import Frame, PixelBlock
-from liverimg.dicom.tags import Elements, FileMeta
+from liverimg.dicom.file_meta import FileMeta
+from liverimg.dicom.frame import Frame, PixelBlock, Problem
+from liverimg.dicom.tags import Elements
 
 _SHARED: Final = 0x52009229
 _PER_FRAME: Final = 0x52009230
@@ -30,6 +30,10 @@ _ORIENTATION: Final = 0x00209116
 _MEASURES: Final = 0x00289110
 _RESCALE: Final = 0x00289145
 _CONTENT: Final = 0x00209111
+_TEMPORAL: Final = 0x00209310
+_TRIGGER: Final = 0x00189118
+_MAPPING: Final = 0x00409096
+_PHILIPS_FRAME: Final = 0x2005140F
 _ECHO: Final = 0x00189114
 _DIFFUSION: Final = 0x00189117
 _FRAME_TYPES: Final = (0x00189329, 0x00189226)
@@ -43,11 +47,7 @@ def is_enhanced(elements: Elements) -> bool:
 
 
 def enhanced_frames(elements: Elements, meta: FileMeta, block: PixelBlock) -> tuple[Frame, ...]:
-    """All frames of an enhanced CT or MR object, in stored order.
-
-    Raises:
-        DicomRefusedError: The number of frame items is not the number of frames.
-    """
+    """All frames of an enhanced CT or MR object, in stored order; a single one when the whole object has a problem."""
     common = base_frame(elements, meta, block)
     whole = object_problem(elements, common)
     if whole is not None:
@@ -55,9 +55,8 @@ def enhanced_frames(elements: Elements, meta: FileMeta, block: PixelBlock) -> tu
     shared = elements.first_item(_SHARED) or _EMPTY
     items = elements.items(_PER_FRAME)
     if len(items) != block.frames:
-        raise DicomRefusedError(
-            Code.MULTIFRAME_WITHOUT_GEOMETRY, f"{block.frames} frames but {len(items)} frame descriptions"
-        )
+        reason = f"{block.frames} frames but {len(items)} frame descriptions"
+        return (replace(common, problem=Problem(Code.MULTIFRAME_WITHOUT_GEOMETRY, reason)),)
     cache: dict[int, Elements | None] = {}
     return tuple(_frame(common, shared, item, number, cache) for number, item in enumerate(items))
 
@@ -72,7 +71,9 @@ def _frame(common: Frame, shared: Elements, own: Elements, number: int, cache: d
 
     measures = group(_MEASURES)
     frame = with_plane(replace(common, number=number), group(_POSITION), group(_ORIENTATION), measures)
-    frame = with_rescale(_with_content(frame, group(_CONTENT)), group(_RESCALE))
+    frame = _with_content(frame, group(_CONTENT), offset=group(_TEMPORAL), trigger=group(_TRIGGER))
+    mapping = own.first_item(_MAPPING) or shared.first_item(_MAPPING)
+    frame = with_rescale(frame, group(_RESCALE), private=group(_PHILIPS_FRAME), mapping=mapping)
     frame_type = next((kind for tag in _FRAME_TYPES if (kind := group(tag).codes(0x00089007))), common.image_type)
     echo_ms = group(_ECHO).decimal(0x00189082)
     b_value = group(_DIFFUSION).decimal(0x00189087)
@@ -89,19 +90,23 @@ def _frame(common: Frame, shared: Elements, own: Elements, number: int, cache: d
     return replace(frame, problem=image_type_problem(frame_type) or frame_problem(frame, measures))
 
 
-def _with_content(frame: Frame, content: Elements) -> Frame:
-    """Time, acquisition and temporal position of one frame (C.7.6.16.2.2)."""
+def _with_content(frame: Frame, content: Elements, *, offset: Elements, trigger: Elements) -> Frame:
+    """Time, acquisition and temporal position of one frame (C.7.6.16.2.2, .2.7, .2.10)."""
     moments = [content.code(tag) for tag in (0x00189074, 0x00189151)]
     text = next((value for value in moments if len(value) >= 14), "")
     acquired_s, acquired_at = moment(text[:8], text[8:].partition("+")[0].partition("-")[0])
     number = content.integer(0x00209156)
     temporal = content.integer(0x00209128)
+    trigger_ms = trigger.decimal(0x00209153)
     return replace(
         frame,
         acquired_s=frame.acquired_s if acquired_s is None else acquired_s,
         acquired_at=frame.acquired_at if acquired_at is None else acquired_at,
         acquisition_number=frame.acquisition_number if number is None else number,
         temporal_position=frame.temporal_position if temporal is None else temporal,
+        time_offset_s=offset.decimal(0x0020930D),
+        trigger_ms=frame.trigger_ms if trigger_ms is None else trigger_ms,
+        dimensions=content.integers(0x00209157),
         stack_id=content.code(0x00209056),
         instance_number=frame.number,
     )

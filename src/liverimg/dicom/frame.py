@@ -28,7 +28,8 @@ class PixelBlock:
         signed: Two's complement.
         offset: First byte of an uncompressed pixel block, counted in the (inflated) file.
         length: Bytes of an uncompressed pixel block; None when it is compressed.
-        available: Bytes that the file really holds from ``offset`` on.
+        available: Bytes that the file really holds from ``offset`` on; for a deflated file at most can hold.
+        float_bits: 32 or 64 for floating-point numbers (PS3.3 C.7.6.24, C.7.6.25), 0 for integers.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class PixelBlock:
     offset: int
     length: int | None
     available: int
+    float_bits: int = 0
 
     @property
     def frame_bytes(self) -> int:
@@ -89,8 +91,12 @@ class Frame:
         column_lps: Unit vector along increasing row index.
         spacing_mm: Distance between rows, between columns.
         slope: Stored value to quantity; with ``intercept`` None when unknown.
+        rescale_type: What rescaled values are, such as HU.
+        unit: UCUM code of the real world values that the header maps stored values to; "" without such a mapping.
         rescale_assumed: The header gives no rescale; stored values of MR are taken as they are.
         padding: First and last stored value of the padding range, or None.
+        time_offset_s: Time of the temporal position from the first one.
+        dimensions: DimensionIndexValues of a multi-frame object.
         acquired_s: Acquisition time in seconds since year 1, for ordering and differences only.
         acquired_at: The same as ``YYYYMMDDHHMMSS``.
         problem: What forbids the use of this frame, if anything.
@@ -111,10 +117,13 @@ class Frame:
     slope: float | None = None
     intercept: float | None = None
     rescale_type: str = ""
+    unit: str = ""
     rescale_assumed: bool = False
     padding: tuple[int, int] | None = None
     acquisition_number: int | None = None
     temporal_position: int | None = None
+    time_offset_s: float | None = None
+    dimensions: tuple[int, ...] = ()
     acquired_s: float | None = None
     acquired_at: str | None = None
     content_s: float | None = None

@@ -5,9 +5,12 @@ Only tags are read, never pixels, except that a file's length is held against wh
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -17,20 +20,18 @@ from liverimg.core.errors import DicomRefusedError, InputRefusedError
 from liverimg.dicom.classic import COMMON_TAGS, classic_frame, pixel_block
 from liverimg.dicom.codes import Code
 from liverimg.dicom.enhanced import enhanced_frames, is_enhanced
+from liverimg.dicom.file_meta import FileMeta, inflate_start, looks_like_dicom, read_meta
 from liverimg.dicom.frame import Frame, PixelBlock, Progress
-from liverimg.dicom.tags import (
-    PARSER_ERRORS,
-    Elements,
-    FileMeta,
-    inflate,
-    looks_like_dicom,
-    quiet,
-    read_meta,
-)
+from liverimg.dicom.limits import expansion_of, shipped_limits
+from liverimg.dicom.tags import PARSER_ERRORS, Elements, quiet
 
 # Most headers fit into the first; an enhanced header of thousands of frames needs the last.
 _READ_STEPS_BYTES: Final = (1 << 16, 1 << 22, 512 << 20)
 _DICOMDIR_CLASS: Final = "1.2.840.10008.1.3.10"
+# CT and MR, classic, enhanced and legacy converted: what never comes without pixels.
+_IMAGE_CLASSES: Final = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "2.1", "2.2", "4", "4.1", "4.3", "4.4")
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _read_folder(folder: Path, progress: Progress | None) -> FolderHeaders:
     left_out: list[LeftOut] = []
     for done, path in enumerate(paths):
         try:
-            if path.is_symlink() or not path.is_file() or path.name.upper() == "DICOMDIR":
+            if not stat.S_ISREG(os.lstat(path).st_mode) or path.name.upper() == "DICOMDIR":
                 raise DicomRefusedError(Code.NOT_DICOM, "a link, a device or a directory of files")
             found, identity = read_file(path)
             frames += found
@@ -105,14 +106,40 @@ def _read_folder(folder: Path, progress: Progress | None) -> FolderHeaders:
             identities.add(found_nothing.identity)
             left_out.append(LeftOut(found_nothing.what, Code.NO_IMAGE, str(found_nothing)))
         except DicomRefusedError as refusal:
-            # Not by its path: exports name folders and files after patients.
-            what = f"file {done + 1} of {len(paths)} in order of path"
-            left_out.append(LeftOut(what, Code(refusal.code), str(refusal)))
+            left_out.append(LeftOut(_name_by_content(path, refusal), Code(refusal.code), str(refusal)))
         if progress is not None:
             progress(done + 1, len(paths))
-    frames.sort(key=lambda f: (f.series_instance_uid, f.sop_instance_uid, f.number, str(f.pixels.path)))
+    frames = _in_order(frames)
     people = sorted(identities, key=lambda i: (i.study_instance_uid, i.study_date or "", i.patient_id))
     return FolderHeaders(tuple(frames), tuple(people), tuple(left_out))
+
+
+def _name_by_content(path: Path, refusal: DicomRefusedError) -> str:
+    """Names a damaged file by what it holds: exports name folders and files after patients, and names change."""
+    if refusal.code == Code.NOT_DICOM:
+        return "a foreign file"
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return f"file of {os.fstat(stream.fileno()).st_size} bytes, SHA-256 {digest[:16]}"
+    except OSError:
+        return "a file that cannot be read"
+
+
+def _in_order(frames: list[Frame]) -> list[Frame]:
+    """Frames in an order that rests on nothing but their headers, copies among them too."""
+
+    def identity(frame: Frame) -> tuple[str, str, int]:
+        return frame.series_instance_uid, frame.sop_instance_uid, frame.number
+
+    ordered: list[Frame] = []
+    for _, same in groupby(sorted(frames, key=identity), key=identity):
+        alike = list(same)
+        if len(alike) > 1:
+            nowhere = alike[0].pixels
+            alike.sort(key=lambda frame: repr(replace(frame, pixels=nowhere)))
+        ordered += alike
+    return ordered
 
 
 class _NoImageError(Exception):
@@ -131,8 +158,8 @@ def read_file(path: Path) -> tuple[tuple[Frame, ...], Identity]:
         DicomRefusedError: It is no DICOM, or cannot be read.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
+        with path.open("rb", buffering=0) as stream:
+            size = os.fstat(stream.fileno()).st_size
             head = stream.read(_READ_STEPS_BYTES[0])
             if not looks_like_dicom(head):
                 raise DicomRefusedError(Code.NOT_DICOM, "not a DICOM file")
@@ -146,24 +173,26 @@ def read_file(path: Path) -> tuple[tuple[Frame, ...], Identity]:
 
 def _parse(stream: BinaryIO, head: bytes, meta: FileMeta, size: int) -> tuple[bytes, Elements]:
     """Parses with as much of the file in memory as it takes to reach the pixel data."""
-    if meta.transfer_syntax == DeflatedExplicitVRLittleEndian:
-        stream.seek(meta.dataset_offset)
-        data = inflate(stream.read(_READ_STEPS_BYTES[-1]))
-        return data, Elements.parse(data, meta, COMMON_TAGS, offset=0)
-    data = head
-    for limit in _READ_STEPS_BYTES:
-        if limit > len(data) and len(data) < size:
+    deflated = meta.transfer_syntax == DeflatedExplicitVRLittleEndian
+    steps = (*_READ_STEPS_BYTES[:-1], shipped_limits().largest_header_bytes) if deflated else _READ_STEPS_BYTES
+    data, whole = head, len(head) >= size
+    for limit in steps:
+        if deflated:
+            stream.seek(meta.dataset_offset)
+            data, whole = inflate_start(stream.read(limit), limit)
+            whole = whole and meta.dataset_offset + limit >= size
+        elif limit > len(data) and not whole:
             data += stream.read(limit - len(data))
-        whole = len(data) >= size
+            whole = len(data) >= size
         try:
-            elements = Elements.parse(data, meta, COMMON_TAGS, offset=meta.dataset_offset)
+            elements = Elements.parse(data, meta, COMMON_TAGS, offset=0 if deflated else meta.dataset_offset)
         except PARSER_ERRORS:
             if whole:
                 raise
             continue
         if whole or _pixel_tag(data, elements.stopped_at, meta) is not None:
             return data, elements
-    raise ValueError("the header is larger than any real one")
+    raise DicomRefusedError(Code.TOO_LARGE, "a header larger than any real one")
 
 
 def _pixel_tag(data: bytes, at: int, meta: FileMeta) -> int | None:
@@ -180,16 +209,14 @@ def _locate_pixels(path: Path, data: bytes, elements: Elements, meta: FileMeta, 
     tag = _pixel_tag(data, at, meta)
     if tag is None:
         return None
-    if tag != 0x7FE00010:
-        raise DicomRefusedError(Code.PIXEL_FORMAT, "floating-point pixel data are not supported")
     order = meta.byte_order
     offset, length_at = (at + 8, at + 4) if meta.is_implicit else (at + 12, at + 8)
     length = int.from_bytes(data[length_at : length_at + 4], order)
-    total = len(data) if meta.transfer_syntax == DeflatedExplicitVRLittleEndian else size
+    # How much a deflated file holds shows only when it is unpacked; it cannot be more than this.
+    deflated = meta.transfer_syntax == DeflatedExplicitVRLittleEndian
+    total = expansion_of(meta.transfer_syntax) * size if deflated else size
     compressed = length == 0xFFFFFFFF or (
-        bool(meta.transfer_syntax)
-        and UID(meta.transfer_syntax).is_compressed
-        and meta.transfer_syntax != DeflatedExplicitVRLittleEndian
+        bool(meta.transfer_syntax) and UID(meta.transfer_syntax).is_compressed and not deflated
     )
     return PixelBlock(
         path=path,
@@ -198,6 +225,7 @@ def _locate_pixels(path: Path, data: bytes, elements: Elements, meta: FileMeta, 
         offset=offset,
         length=None if compressed else length,
         available=max(0, total - offset),
+        float_bits={0x7FE00008: 32, 0x7FE00009: 64}.get(tag, 0),
     )  # fmt: skip
 
 
@@ -215,6 +243,8 @@ def _frames(elements: Elements, meta: FileMeta, block: PixelBlock | None) -> tup
         modality = elements.code(0x00080060)
         if not modality and not elements.code(0x00080016) and not meta.sop_instance_uid:
             raise DicomRefusedError(Code.UNREADABLE, "a DICOM file that ends before it says what it is")
+        if elements.code(0x00080016) in _IMAGE_CLASSES:
+            raise DicomRefusedError(Code.UNREADABLE, "an image that ends before its pixels")
         raise _NoImageError(safe_uid(elements.code(0x0020000E)) or "objects without a series", identity)
     block = pixel_block(elements, block=block)
     if is_enhanced(elements):

@@ -9,7 +9,8 @@ import numpy as np
 
 from liverimg.dicom.codes import Flag
 from liverimg.dicom.frame import Frame
-from liverimg.dicom.group import Candidate, Frames, is_even, partition
+from liverimg.dicom.group import Candidate, partition
+from liverimg.dicom.places import Frames, is_even
 from liverimg.dicom.stack import FEWEST_SLICES, SAME_PLACE_MM, depths_mm
 
 _JOIN_WITHIN_S: Final = 60.0

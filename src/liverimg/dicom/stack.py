@@ -16,9 +16,10 @@ from liverimg.core.grid import FloatArray, Grid
 from liverimg.dicom.codes import Code, Flag
 from liverimg.dicom.frame import Frame
 from liverimg.dicom.resample import Regularisation, plan_regular
+from liverimg.dicom.scaling import NO_UNIT
 
-# Slice centres this near to their line and even spacing are left as they are: below the rounding of positions.
-STRAIGHT_MM: Final = 0.03
+# Slice centres this near to their line and even spacing are left as they are: 0.01 mm of rounding in every direction.
+STRAIGHT_MM: Final = 0.02
 # Shear that the affine carries exactly; a larger one is gantry tilt and is resampled away.
 SHEAR_COSINE: Final = 1e-3
 SAME_PLACE_MM: Final = 0.05
@@ -66,9 +67,9 @@ def axes_of(frames: tuple[Frame, ...]) -> tuple[FloatArray, FloatArray, FloatArr
     row = np.array([frame.row_lps for frame in frames], dtype=float).mean(axis=0)
     column = np.array([frame.column_lps for frame in frames], dtype=float).mean(axis=0)
     row = row / np.linalg.norm(row)
-    column = column - (row @ column) * row
     column = column / np.linalg.norm(column)
-    return row, column, np.cross(row, column)
+    normal = np.cross(row, column)
+    return row, column, normal / np.linalg.norm(normal)
 
 
 def depths_mm(frames: tuple[Frame, ...]) -> FloatArray:
@@ -157,9 +158,12 @@ def _uneven_spacing_mm(gaps_mm: FloatArray) -> float | None:
         return float(gaps_mm.min())
     wide = gaps_mm[gaps_mm > (1 + WOBBLE) * usual]
     if len(wide) and np.abs(gaps_mm[gaps_mm <= (1 + WOBBLE) * usual] - usual).max() <= WOBBLE * usual:
+        missing = int(np.rint(wide / usual - 1).sum())
+        first = int(np.flatnonzero(gaps_mm > (1 + WOBBLE) * usual)[0]) + 1
         raise DicomRefusedError(
             Code.MISSING_SLICES,
-            f"{len(wide)} gap(s) of up to {wide.max():.2f} mm among slices {usual:.2f} mm apart: slices are missing",
+            f"{len(wide)} gap(s) of up to {wide.max():.2f} mm among slices {usual:.2f} mm apart, the first one behind "
+            f"slice {first} of {len(gaps_mm) + 1} in place: about {missing} slice(s) are missing",
         )
     raise DicomRefusedError(
         Code.UNEVEN_SLICES,
@@ -202,7 +206,11 @@ def _plain_flags(frames: tuple[Frame, ...], gap_mm: float) -> tuple[Flag, ...]:
         flags.append(Flag.DERIVED_IMAGE)
     if any(part.startswith("SUBTRACT") for part in frames[0].image_type):
         flags.append(Flag.SUBTRACTION)
-    if frames[0].modality == "MR" and _NOT_MAGNITUDE.intersection(frames[0].image_type[2:]):
+    if frames[0].modality == "MR" and (
+        _NOT_MAGNITUDE.intersection(frames[0].image_type[2:])
+        or frames[0].rescale_type not in NO_UNIT
+        or frames[0].unit not in NO_UNIT
+    ):
         flags.append(Flag.NOT_MAGNITUDE)
     if frames[0].modality == "MR" and _OTHER_DIXON.intersection(frames[0].image_type[2:]):
         flags.append(Flag.FAT_OR_PHASE_SHIFTED)

@@ -13,12 +13,11 @@ from liverimg.core.errors import DicomRefusedError, InputRefusedError, NeedsPers
 from liverimg.core.study import Modality, Phase, Rejected, Series, Study
 from liverimg.dicom.codes import Code, Flag
 from liverimg.dicom.frame import Frame, Progress
-from liverimg.dicom.group import SET_ASIDE, Candidate, candidates
 from liverimg.dicom.headers import FolderHeaders, Identity, LeftOut, read_folder, safe_uid
-from liverimg.dicom.join import join_split_volumes
 from liverimg.dicom.phase import PhaseInput, PhaseRules, decide_phase, has_contrast
-from liverimg.dicom.pixels import padding_is_plausible
-from liverimg.dicom.stack import Stack, stack_slices
+from liverimg.dicom.stack import Stack
+from liverimg.dicom.stacking import find_stacks, set_aside
+from liverimg.dicom.ultrasound import ClipSource, UltrasoundRules, clip_sources, is_ultrasound
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,12 @@ class StudyHeaders:
     Attributes:
         study: What can be used and what cannot.
         stacks: The slices of each of ``study.series``, in the same order; for ``load_volume``.
+        clips: The files of each of ``study.clips``, in the same order; for ``load_clip``.
     """
 
     study: Study
     stacks: tuple[Stack, ...]
+    clips: tuple[ClipSource, ...] = ()
 
 
 def read_study(
@@ -39,6 +40,7 @@ def read_study(
     *,
     phase_rules: PhaseRules,
     overrides: Mapping[str, Phase] | None = None,
+    ultrasound_rules: UltrasoundRules | None = None,
     progress: Progress | None = None,
 ) -> StudyHeaders:
     """Reads the headers of one study, groups slices into volumes and names their phases. No pixels are read.
@@ -47,6 +49,7 @@ def read_study(
         folder: The study; files may lie anywhere below, under any name.
         phase_rules: From ``phases.toml``.
         overrides: Phases by SeriesInstanceUID, as the user says.
+        ultrasound_rules: From ``ultrasound.toml``; without them ultrasound is refused like any other modality.
         progress: Called with (files done, files in all).
 
     Returns:
@@ -66,27 +69,40 @@ def read_study(
     study_uid, study_date = _one_study(headers.identities)
     frames = tuple(_with_series_uid(frame) for frame in headers.frames)
     rejected = _rejected_files(headers.left_out)
-    rejected += _set_aside(frames)
-    stacks, refused = _stacks([f for f in frames if f.problem is None or f.problem.code not in SET_ASIDE])
+    identity = _identity_words(headers.identities)
+    clips: tuple[ClipSource, ...] = ()
+    if ultrasound_rules is not None:
+        clips, refused_clips = _clips([f for f in frames if is_ultrasound(f)], ultrasound_rules, identity)
+        rejected += refused_clips
+        frames = tuple(f for f in frames if not is_ultrasound(f))
+    rejected += set_aside(frames)
+    stacks, refused = find_stacks(frames)
     rejected += refused
-    series = tuple(_without_identity(one, headers.identities) for one in _series(stacks, phase_rules, overrides or {}))
+    series = tuple(_without_identity(one, identity) for one in _series(stacks, phase_rules, overrides or {}))
     _refuse_unknown_overrides(overrides or {}, frames)
     rejected.sort(key=lambda r: (r.what, r.code, r.reason))
-    return StudyHeaders(Study(study_uid, study_date, series, tuple(rejected)), stacks)
+    study = Study(study_uid, study_date, series, tuple(rejected), tuple(source.clip for source in clips))
+    return StudyHeaders(study, stacks, clips)
 
 
-def require_usable(study: Study) -> None:
+def require_usable(study: Study, *, with_volume: bool = True) -> None:
     """Refuses a study from which nothing can be used.
+
+    Args:
+        study: With or without its pixels read.
+        with_volume: Ask for a CT or MR volume; else an ultrasound clip will do.
 
     Raises:
         InputRefusedError: With the most frequent reason.
     """
-    if study.series:
+    if study.series or (study.clips and not with_volume):
         return
     reasons = Counter(entry.code for entry in study.rejected)
     shown = ", ".join(f"{code} ({count})" for code, count in sorted(reasons.items(), key=lambda x: (-x[1], x[0])))
+    clips = f", only {len(study.clips)} ultrasound clip(s)" if study.clips else ""
     raise InputRefusedError(
-        f"the study holds no CT or MR volume that can be used, expected at least one; refused: {shown or 'nothing'}; "
+        f"the study holds no CT or MR volume that can be used{clips}, expected at least one; refused: "
+        f"{shown or 'nothing'}; "
         "inspect the study for the reason of each series"
     )
 
@@ -148,57 +164,17 @@ def _rejected_files(left_out: Sequence[LeftOut]) -> list[Rejected]:
     ]
 
 
-def _set_aside(frames: Sequence[Frame]) -> list[Rejected]:
-    counted: Counter[tuple[str, Code, str]] = Counter(
-        (frame.series_instance_uid, frame.problem.code, frame.problem.reason)
-        for frame in frames
-        if frame.problem is not None and frame.problem.code in SET_ASIDE
-    )
-    return [
-        Rejected(uid, code.value, _sentence(f"{reason} ({count} image{'s' if count > 1 else ''})"))
-        for (uid, code, reason), count in counted.items()
-    ]
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def _stacks(frames: Sequence[Frame]) -> tuple[tuple[Stack, ...], list[Rejected]]:
-    by_series: dict[str, list[Frame]] = {}
-    for frame in frames:
-        by_series.setdefault(frame.series_instance_uid, []).append(frame)
-    found: list[Candidate] = []
-    for uid in sorted(by_series):
-        found += candidates(tuple(by_series[uid]))
-    stacks: list[Stack] = []
-    rejected: list[Rejected] = []
-    for candidate in join_split_volumes(found):
-        try:
-            stack = stack_slices(candidate.frames)
-        except DicomRefusedError as refusal:
-            uid = min(frame.series_instance_uid for frame in candidate.frames)
-            rejected.append(Rejected(uid, str(refusal.code), _sentence(str(refusal))))
-            continue
-        padding = (
-            () if all(f.padding is None or padding_is_plausible(f) for f in stack.frames) else (Flag.PADDING_IGNORED,)
-        )
-        flags = tuple(sorted({*candidate.flags, *stack.flags, *padding}))
-        stacks.append(replace(stack, flags=flags))
-    stacks.sort(key=_stack_order)
-    return tuple(stacks), [
-        entry if count == 1 else replace(entry, reason=f"{entry.reason[:-1]} ({count} times).")
-        for entry, count in Counter(rejected).items()
-    ]
-
-
-def _without_identity(series: Series, identities: Sequence[Identity]) -> Series:
-    """The series with its free text rid of the patient's name and number, should a scanner have put them there."""
+def _identity_words(identities: Sequence[Identity]) -> re.Pattern[str]:
+    """Finds the patient's name and number, should a scanner have put them into free text."""
     words = {word for i in identities for word in (*i.patient_name.split(), i.patient_id) if len(word) > 2}
     if not words:
-        return series
+        return re.compile(r"(?!)")
     alternatives = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    identity = re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
+    return re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
+
+
+def _without_identity(series: Series, identity: re.Pattern[str]) -> Series:
+    """The series with its free text rid of the patient's name and number."""
     return replace(
         series,
         description=identity.sub("[removed]", series.description),
@@ -206,16 +182,13 @@ def _without_identity(series: Series, identities: Sequence[Identity]) -> Series:
     )
 
 
-def _stack_order(stack: Stack) -> tuple[object, ...]:
-    times = [frame.acquired_s for frame in stack.frames if frame.acquired_s is not None]
-    return (
-        min(times) if times else float("inf"),
-        min(frame.series_instance_uid for frame in stack.frames),
-        stack.frames[0].temporal_position or 0,
-        stack.frames[0].acquisition_number or 0,
-        min(frame.instance_number or 0 for frame in stack.frames),
-        stack.frames[0].sop_instance_uid,
-    )
+def _clips(
+    frames: Sequence[Frame], rules: UltrasoundRules, identity: re.Pattern[str]
+) -> tuple[tuple[ClipSource, ...], tuple[Rejected, ...]]:
+    """Ultrasound clips, their free text rid of the patient's name and number, and what was refused."""
+    sources, refused = clip_sources(frames, rules=rules)
+    cleaned = [replace(s.clip, description=identity.sub("[removed]", s.clip.description)) for s in sources]
+    return tuple(replace(s, clip=clip) for s, clip in zip(sources, cleaned, strict=True)), refused
 
 
 def _series(stacks: Sequence[Stack], rules: PhaseRules, overrides: Mapping[str, Phase]) -> tuple[Series, ...]:

@@ -12,111 +12,33 @@ import struct
 import unicodedata
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from io import BytesIO
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import data_element_generator
 from pydicom.tag import BaseTag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from liverimg.core.errors import DicomRefusedError
-from liverimg.dicom.codes import Code
+from liverimg.dicom.file_meta import FileMeta
+from liverimg.dicom.walk import NotPlainError, items, walk
 
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 TEXT_LIMIT: Final = 120
-INFLATED_LIMIT_BYTES: Final = 512 << 20
 
 # What a damaged or hostile file makes the parser raise.
 PARSER_ERRORS: Final = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, NotImplementedError,
     EOFError, OSError, struct.error, OverflowError, RecursionError, MemoryError, zlib.error, LookupError,
+    BytesLengthException, InvalidDicomError,
 )  # fmt: skip
 
-_LONG_VR: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"))
 _STRUCT_OF_VR: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
-
-
-@dataclass(frozen=True)
-class FileMeta:
-    """The part of the file meta information that matters, and where the data set begins."""
-
-    transfer_syntax: str
-    sop_instance_uid: str
-    dataset_offset: int
-    is_implicit: bool
-    is_little_endian: bool
-
-    @property
-    def byte_order(self) -> Literal["little", "big"]:
-        """As ``int.from_bytes`` wants it."""
-        return "little" if self.is_little_endian else "big"
-
-
-def looks_like_dicom(head: bytes) -> bool:
-    """Whether a file's first bytes are a DICOM preamble, or a data set without one."""
-    if head[128:132] == b"DICM":
-        return True
-    # Without a preamble the data set itself comes first: group 0002 or 0008, explicit or implicit little endian.
-    if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00"):
-        return False
-    length = struct.unpack("<I", head[4:8])[0]
-    return (head[4:6].isalpha() and head[4:6].isupper()) or length < 256
-
-
-def read_meta(head: bytes) -> FileMeta:
-    """Reads group 0002 (always explicit little endian, PS3.10 section 7.1) from a file's first bytes.
-
-    Raises:
-        ValueError: The group runs beyond ``head``.
-    """
-    at = 132 if head[128:132] == b"DICM" else 0
-    values: dict[int, bytes] = {}
-    while len(head) >= at + 8 and head[at : at + 2] == b"\x02\x00":
-        element, vr = struct.unpack("<H2s", head[at + 2 : at + 6])
-        if vr in _LONG_VR:
-            (length,) = struct.unpack("<I", head[at + 8 : at + 12])
-            at += 12
-        else:
-            (length,) = struct.unpack("<H", head[at + 6 : at + 8])
-            at += 8
-        if at + length > len(head):
-            raise ValueError("the file meta information is cut off or larger than any real one")
-        values[element] = head[at : at + length]
-        at += length
-    transfer_syntax = values.get(0x10, b"").rstrip(b"\0 ").decode("ascii", "replace")
-    sop_instance_uid = values.get(0x03, b"").rstrip(b"\0 ").decode("ascii", "replace")
-    first_vr = head[at + 4 : at + 6]
-    explicit = (first_vr.isalpha() and first_vr.isupper()) or transfer_syntax == DeflatedExplicitVRLittleEndian
-    if not transfer_syntax and not explicit:
-        transfer_syntax = str(ImplicitVRLittleEndian)
-    return FileMeta(
-        transfer_syntax=transfer_syntax,
-        sop_instance_uid=sop_instance_uid,
-        dataset_offset=at,
-        is_implicit=not explicit,
-        is_little_endian=transfer_syntax != ExplicitVRBigEndian,
-    )
-
-
-def inflate(deflated: bytes) -> bytes:
-    """Inflates a deflated data set (PS3.5 A.5), stopping bombs.
-
-    Raises:
-        DicomRefusedError: It grows beyond any single image.
-    """
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(deflated, INFLATED_LIMIT_BYTES)
-    if inflater.unconsumed_tail:
-        raise DicomRefusedError(
-            Code.TOO_LARGE, f"a deflated file grows beyond {INFLATED_LIMIT_BYTES >> 20} MiB when it is unpacked"
-        )
-    return inflated
 
 
 @contextmanager
@@ -142,10 +64,9 @@ class Elements:
         stopped_at: Offset of the pixel data element's tag, or of the end of what was parsed.
     """
 
-    def __init__(self, raw: dict[int, RawDataElement | DataElement], *, stopped_at: int = 0) -> None:
+    def __init__(self, raw: Mapping[int, RawDataElement | DataElement], *, stopped_at: int = 0) -> None:
         self._raw = raw
         self.stopped_at = stopped_at
-        self._encodings: list[str] | None = None
 
     @classmethod
     def parse(cls, data: bytes, meta: FileMeta, wanted: Iterable[int], *, offset: int) -> Elements:
@@ -154,6 +75,13 @@ class Elements:
         Raises:
             One of PARSER_ERRORS when the bytes make no sense.
         """
+        wanted = frozenset(wanted)
+        if meta.is_little_endian:
+            with suppress(NotPlainError, RecursionError):
+                found, stopped_at = walk(
+                    data, offset, len(data), explicit=not meta.is_implicit, wanted=wanted, stop=PIXEL_TAGS
+                )
+                return cls(found, stopped_at=stopped_at)
         stream = BytesIO(data)
         stream.seek(offset)
         generator = data_element_generator(
@@ -184,11 +112,9 @@ class Elements:
             return None if value is None else str(value).encode("utf-8")
         return "\\".join(str(part) for part in value).encode("utf-8") if isinstance(value, Iterable) else None
 
-    def _parts(self, tag: int) -> list[str]:
+    def _parts(self, tag: int) -> tuple[str, ...]:
         value = self.raw_bytes(tag)
-        if not value:
-            return []
-        return [part.strip("\0 ") for part in value.decode("ascii", "replace").split("\\")]
+        return _split(value) if value else ()
 
     def code(self, tag: int) -> str:
         """An ASCII value (UI, CS, TM, ...), the first one, stripped; "" when absent."""
@@ -201,23 +127,12 @@ class Elements:
 
     def decimals(self, tag: int, count: int) -> tuple[float, ...] | None:
         """Exactly ``count`` finite decimal numbers (DS, IS or binary), or None."""
-        values = self._binary(tag)
-        if values is None:
-            try:
-                values = tuple(float(part) for part in self._parts(tag))
-            except ValueError:
-                return None
-        if len(values) != count or not all(math.isfinite(value) for value in values):
-            return None
-        return values
+        values = self._values(tag)
+        return values if values is not None and len(values) == count else None
 
     def decimal(self, tag: int) -> float | None:
         """One finite decimal number; the first when there are several."""
-        try:
-            count = max(1, len(self._binary(tag) or self._parts(tag)))
-        except struct.error:
-            return None
-        values = self.decimals(tag, count)
+        values = self._values(tag)
         return values[0] if values else None
 
     def integer(self, tag: int) -> int | None:
@@ -225,18 +140,21 @@ class Elements:
         value = self.decimal(tag)
         return int(value) if value is not None and value == int(value) else None
 
-    def _binary(self, tag: int) -> tuple[float, ...] | None:
+    def integers(self, tag: int) -> tuple[int, ...]:
+        """All whole numbers; empty when absent or when one is not whole."""
+        values = self._values(tag) or ()
+        return tuple(int(v) for v in values) if all(v == int(v) for v in values) else ()
+
+    def _values(self, tag: int) -> tuple[float, ...] | None:
+        """All values as finite numbers; None when one is not."""
         element = self._raw.get(tag)
-        if element is None or not isinstance(element, RawDataElement):
+        if element is None:
             return None
-        vr = element.VR or _VR_WHEN_IMPLICIT.get(tag)
-        letter = _STRUCT_OF_VR.get(str(vr))
-        if letter is None or not isinstance(element.value, bytes):
-            return None
-        size = struct.calcsize(letter)
-        count = len(element.value) // size
-        order = "<" if element.is_little_endian else ">"
-        return tuple(float(v) for v in struct.unpack(f"{order}{count}{letter}", element.value[: count * size]))
+        if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
+            letter = _STRUCT_OF_VR.get(element.VR or _VR_WHEN_IMPLICIT.get(tag, ""))
+            if letter is not None:
+                return _unpacked(element.value, ("<" if element.is_little_endian else ">"), letter)
+        return _numbers(self.raw_bytes(tag) or b"")
 
     def raw_integer(self, tag: int, *, signed: bool) -> int | None:
         """A 16-bit value whose sign follows PixelRepresentation, such as PixelPaddingValue."""
@@ -251,25 +169,18 @@ class Elements:
         """Human text, decoded by SpecificCharacterSet and cleaned; None when absent."""
         if tag not in self._raw:
             return None
-        value = self.raw_bytes(tag) or b""
-        return clean_text(self._decoded(value))
-
-    def _decoded(self, value: bytes) -> str:
-        if self._encodings is None:
-            try:
-                self._encodings = list(convert_encodings(self._parts(0x00080005) or [""]))
-            except PARSER_ERRORS:
-                self._encodings = ["iso8859"]
-        try:
-            return str(decode_bytes(value, self._encodings, {0x5C}))
-        except PARSER_ERRORS:
-            return value.decode("latin-1")
+        return _decoded(self.raw_bytes(tag) or b"", self._parts(0x00080005))
 
     def items(self, tag: int) -> tuple[Elements, ...]:
         """The items of a sequence; empty when absent."""
         element = self._raw.get(tag)
         if element is None:
             return ()
+        if isinstance(element, RawDataElement) and isinstance(element.value, bytes) and element.is_little_endian:
+            # What is stored as unknown is implicit inside (PS3.5 section 6.2.2, note 2).
+            explicit = element.VR == "SQ"
+            with suppress(NotPlainError, RecursionError):
+                return tuple(Elements(found) for found in items(element.value, explicit=explicit))
         dataset = Dataset()
         dataset[BaseTag(tag)] = element
         value: Any = dataset[BaseTag(tag)].value
@@ -285,7 +196,48 @@ class Elements:
 _VR_WHEN_IMPLICIT: Final = {
     0x00280002: "US", 0x00280010: "US", 0x00280011: "US", 0x00280100: "US", 0x00280101: "US", 0x00280102: "US",
     0x00280103: "US", 0x00189087: "FD", 0x00189082: "FD", 0x00209128: "UL", 0x00209057: "UL", 0x00209156: "US",
+    0x00209157: "UL", 0x0020930D: "FD", 0x00209153: "FD", 0x2005100E: "FL", 0x00409224: "FD",
+    0x00409225: "FD",
+    0x00186012: "US", 0x00186014: "US", 0x00186016: "UL", 0x00186018: "UL", 0x0018601A: "UL", 0x0018601C: "UL",
+    0x0018601E: "UL", 0x00186024: "US", 0x00186026: "US", 0x0018602C: "FD", 0x0018602E: "FD", 0x00286020: "US",
 }  # fmt: skip
+
+
+# Most values are the same on all slices of a series: what they mean is worked out once.
+@lru_cache(maxsize=8192)
+def _split(value: bytes) -> tuple[str, ...]:
+    return tuple(part.strip("\0 ") for part in value.decode("ascii", "replace").split("\\"))
+
+
+@lru_cache(maxsize=8192)
+def _numbers(value: bytes) -> tuple[float, ...] | None:
+    try:
+        return _finite(tuple(float(part) for part in _split(value))) if value else ()
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8192)
+def _unpacked(value: bytes, order: str, letter: str) -> tuple[float, ...] | None:
+    size = struct.calcsize(letter)
+    count = len(value) // size
+    return _finite(tuple(map(float, struct.unpack(f"{order}{count}{letter}", value[: count * size]))))
+
+
+def _finite(values: tuple[float, ...]) -> tuple[float, ...] | None:
+    return values if all(math.isfinite(value) for value in values) else None
+
+
+@lru_cache(maxsize=1024)
+def _decoded(value: bytes, character_sets: tuple[str, ...]) -> str:
+    try:
+        encodings = list(convert_encodings(list(character_sets) or [""]))
+    except PARSER_ERRORS:
+        encodings = ["iso8859"]
+    try:
+        return clean_text(str(decode_bytes(value, encodings, {0x5C})))
+    except PARSER_ERRORS:
+        return clean_text(value.decode("latin-1"))
 
 
 def clean_text(text: str) -> str:
@@ -294,6 +246,7 @@ def clean_text(text: str) -> str:
     return " ".join(visible.split())[:TEXT_LIMIT]
 
 
+@lru_cache(maxsize=8192)
 def time_of_day_s(value: str) -> float | None:
     """DICOM TM (``HHMMSS.FFFFFF``, also the retired ``HH:MM:SS``) as seconds after midnight."""
     digits = value.replace(":", "").strip()

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from liverimg.core.errors import DicomRefusedError, InputRefusedError, WorkspaceError
+from liverimg.core.errors import DicomRefusedError, InputRefusedError, UsageError, WorkspaceError
 from liverimg.core.study import Phase, Rejected, Series, Study
 from liverimg.core.volume import Quantity
+from liverimg.dicom.decode import Decoder
 from liverimg.dicom.phase import PhaseRules
 from liverimg.dicom.pixels import load_volume
 from liverimg.dicom.reference import choose_reference
@@ -16,6 +17,8 @@ from liverimg.dicom.study import read_study, require_usable
 from liverimg.files import nifti, records
 from liverimg.files.study_records import study_to_record
 from liverimg.files.tables import read_table, table_hashes
+from liverimg.stages.cines import load_clips, put_clips, ultrasound_rules
+from liverimg.stages.label_sources import place_hash, series_drawn_on
 from liverimg.stages.stage import Progress, Stage
 from liverimg.workspace import Artefact, Draft, Workspace, hash_tree
 
@@ -28,52 +31,76 @@ class Settings:
         study: Folder with the DICOM files of one study.
         phases: Phase of a series as the user knows it, by SeriesInstanceUID; wins over every tag.
         labels: Labels drawn elsewhere: the series that they lie on becomes the reference.
+        contrast_starts: Start of injection in seconds after a clip's first frame, by SeriesInstanceUID.
+        panes: Which picture of a clip shows contrast (left, right, whole, none), by SeriesInstanceUID.
+        with_volume: Refuse a study without a CT or MR volume, before anything is written.
     """
 
     study: Path
     phases: Mapping[str, Phase] = field(default_factory=dict)
     labels: Path | None = None
+    contrast_starts: Mapping[str, float] = field(default_factory=dict)
+    panes: Mapping[str, str] = field(default_factory=dict)
+    with_volume: bool = field(default=True, metadata={"key": False})
 
 
 def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progress) -> None:
-    """Reads headers, then pixels, and writes one volume per usable series."""
+    """Reads headers, then pixels, and writes one volume per usable series and one cine per ultrasound picture."""
     rules = PhaseRules.from_table(read_table("phases"))
-    headers = read_study(settings.study, phase_rules=rules, overrides=settings.phases)
+    headers = read_study(
+        settings.study, phase_rules=rules, overrides=settings.phases, ultrasound_rules=ultrasound_rules()
+    )
     _refuse_another_study(workspace, headers.study)
-    require_usable(headers.study)
+    require_usable(headers.study, with_volume=settings.with_volume)
+    _refuse_unknown_clips(headers.study, {**settings.contrast_starts, **settings.panes})
+    # There even when empty: what lies downstream then says that there is no volume, not that ingest never ran.
+    draft.path(Artefact.VOLUMES).mkdir()
     kept: list[Series] = []
     files: list[str] = []
     quantities: list[Quantity] = []
     rejected = list(headers.study.rejected)
-    for number, (series, stack) in enumerate(zip(headers.study.series, headers.stacks, strict=True), start=1):
-        try:
-            volume = load_volume(stack)
-        except DicomRefusedError as refusal:
-            # What only the pixels show: the series is left out, the study goes on.
-            rejected.append(Rejected(series.series_instance_uid, refusal.code, f"{refusal}."))
-            continue
-        # A name of our own making: nothing that a header says ever reaches a path.
-        name = f"{number:02d}_{series.modality.value.lower()}_{series.phase.value}.nii.gz"
-        nifti.write_volume(draft.path(Artefact.VOLUMES, name), volume)
-        kept.append(replace(series, grid=volume.grid))
-        files.append(f"{Artefact.VOLUMES.value}/{name}")
-        quantities.append(volume.quantity)
-        progress(number / len(headers.stacks))
-    rejected.sort(key=lambda r: (r.what, r.code, r.reason))
-    study = replace(headers.study, series=tuple(kept), rejected=tuple(rejected))
-    require_usable(study)
-    reference = study.series.index(choose_reference(_drawn_on(study, settings.labels), rules))
-    record = study_to_record(study, files=files, quantities=quantities, reference=reference)
+    with Decoder() as decoder:
+        for number, (series, stack) in enumerate(zip(headers.study.series, headers.stacks, strict=True), start=1):
+            try:
+                volume = load_volume(stack, decoder=decoder)
+            except DicomRefusedError as refusal:
+                # What only the pixels show: the series is left out, the study goes on.
+                rejected.append(Rejected(series.series_instance_uid, refusal.code, f"{refusal}."))
+                continue
+            # A name of our own making: nothing that a header says ever reaches a path.
+            name = f"{number:02d}_{series.modality.value.lower()}_{series.phase.value}.nii.gz"
+            nifti.write_volume(draft.path(Artefact.VOLUMES, name), volume)
+            kept.append(replace(series, grid=volume.grid))
+            files.append(f"{Artefact.VOLUMES.value}/{name}")
+            quantities.append(volume.quantity)
+            progress(number / len(headers.stacks))
+    loaded, refused = load_clips(headers.clips, contrast_starts_s=settings.contrast_starts, panes=settings.panes)
+    rejected = sorted((*rejected, *refused), key=lambda r: (r.what, r.code, r.reason))
+    study = replace(
+        headers.study, series=tuple(kept), rejected=tuple(rejected), clips=tuple(entry.clip for entry in loaded)
+    )
+    require_usable(study, with_volume=settings.with_volume)
+    reference = None
+    if study.series:
+        reference = study.series.index(choose_reference(_drawn_on(study, settings.labels), rules))
+    record = study_to_record(
+        study, files=files, quantities=quantities, reference=reference, cines=put_clips(draft, loaded)
+    )
     draft.put_record(Artefact.STUDY, "study", record)
 
 
+def _refuse_unknown_clips(study: Study, named: Mapping[str, object]) -> None:
+    known = {clip.series_instance_uid for clip in study.clips}
+    if unknown := sorted(set(named) - known):
+        raise UsageError(
+            f"--contrast-start or --pane names series {unknown[0]!r}, which holds no ultrasound clip of this study; "
+            "inspect the study for its series UIDs"
+        )
+
+
 def _drawn_on(study: Study, labels: Path | None) -> Study:
-    """The study cut down to the series that the labels lie on; whole without labels, or when they lie on none."""
-    if labels is None:
-        return study
-    grid = nifti.read_grid(labels)
-    fitting = tuple(series for series in study.series if series.grid.fits_in_space(grid))
-    return replace(study, series=fitting) if fitting else study
+    """The study cut down to the series that the labels were drawn on; whole without labels, or when none tells."""
+    return study if labels is None else series_drawn_on(study, labels)
 
 
 def _refuse_another_study(workspace: Workspace, study: Study) -> None:
@@ -94,16 +121,16 @@ def depends_on(settings: Settings) -> Mapping[str, str]:
         raise InputRefusedError(f"{settings.study} is not a folder; expected the DICOM files of one study")
     place = {}
     if settings.labels is not None:
-        # Their grid alone decides here; another drawing on the same grid asks for no new ingest.
-        place["labels_grid"] = records.dump(records.grid_to_record(nifti.read_grid(settings.labels)))
-    return {"study": hash_tree(settings.study)} | place | table_hashes("phases")
+        # Their place alone decides here; another drawing in the same place asks for no new ingest.
+        place["labels_place"] = place_hash(settings.labels)
+    return {"study": hash_tree(settings.study)} | place | table_hashes("phases", "ultrasound", "decoding")
 
 
 STAGE = Stage(
     name="ingest",
-    version=1,
+    version=2,
     reads=(),
-    writes=(Artefact.STUDY, Artefact.VOLUMES),
+    writes=(Artefact.STUDY, Artefact.VOLUMES, Artefact.CINES),
     settings=Settings,
     run=run,
     depends_on=depends_on,
