@@ -122,8 +122,13 @@ def test_labels_that_are_not_there(liverimg: Callable, sample: Path, tmp_path: P
     refused(said, 3, "does not exist")
 
 
-def test_a_modality_that_the_model_was_not_made_for(liverimg: Callable, sample: Path, out: Path) -> None:
-    refused(liverimg("pre", sample / "mr", "--out", out), 3, "MR", "--labels")
+@pytest.mark.parametrize("model", ['"liver_ct"', '{ CT = "liver_ct" }'])
+def test_a_modality_that_the_model_was_not_made_for(
+    model: str, liverimg: Callable, sample: Path, tmp_path: Path, out: Path
+) -> None:
+    recipe = tmp_path / "ct_only.toml"
+    recipe.write_text(f'stages = ["ingest", "segment"]\n[settings.segment]\nmodel = {model}\n')
+    refused(liverimg("pre", sample / "mr", "--out", out, "--recipe", recipe), 3, "MR", "--labels")
     assert not (out / "labels.nii.gz").exists()
 
 

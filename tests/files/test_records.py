@@ -94,7 +94,14 @@ def test_broken_json_is_named(text: str, tmp_path: Path) -> None:
 
 def test_quality_survives_the_round_trip() -> None:
     quality = LabelQuality(
-        "model", {Structure.LIVER: 2.5}, {Structure.BILE_DUCT: "not seen"}, {Structure.AORTA: "cut"}, ("a",), "m 1"
+        "external_model",
+        surface_error_mm={Structure.LIVER: 2.5},
+        surface_error_assumed=True,
+        lesion_error_mm={"L1": 1.5},
+        not_visible={Structure.BILE_DUCT: "not seen"},
+        incomplete={Structure.AORTA: "cut"},
+        notes=("a",),
+        model="m 1",
     )
     record = quality_to_record(quality)
     assert records.problems(record, "label_quality") == []

@@ -40,6 +40,11 @@ def write_labels(path: Path, labels: LabelMap) -> None:
     _write(path, labels.array, labels.grid)
 
 
+def write_percent(path: Path, percent: NDArray[np.uint8], grid: Grid) -> None:
+    """Writes a percentage for each voxel as ``.nii.gz`` of unsigned bytes, 0 to 100."""
+    _write(path, percent, grid)
+
+
 def read_volume(path: Path, quantity: Quantity, *, frame_of_reference_uid: str | None = None) -> Volume:
     """Reads a scalar volume.
 
@@ -76,8 +81,8 @@ def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Map
     # Before any value is read: a header may claim more voxels than there is memory.
     if not grid.fits_in_space(on):
         raise GridMismatchError(
-            f"{path.name} lies on another grid than the image: found {_describe(grid)}, "
-            f"expected {_describe(on)}; resample the labels onto the image, or export them from it"
+            f"{path.name} lies on another grid than the image: found {describe_grid(grid)}, "
+            f"expected {describe_grid(on)}; resample the labels onto the image, or export them from it"
         )
     whole = _values(path, image, grid)
     if not np.issubdtype(whole.dtype, np.integer):
@@ -144,7 +149,8 @@ def _unreadable(path: Path, error: BaseException) -> InputRefusedError:
     )
 
 
-def _describe(grid: Grid) -> str:
+def describe_grid(grid: Grid) -> str:
+    """Size, spacing and place of a grid, for messages."""
     size = " x ".join(str(n) for n in grid.shape)
     spacing = " x ".join(f"{s:.3g}" for s in grid.spacing_mm)
     origin = ", ".join(f"{o:.1f}" for o in grid.origin_lps_mm)

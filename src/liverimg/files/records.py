@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 # More digits than any scanner delivers; fewer would make a re-read grid differ from the one written.
 _AFFINE_DECIMALS = 9
-KINDS = ("study", "labels", "label_quality", "measurements", "assessment")
+KINDS = ("study", "cine", "labels", "label_quality", "measurements", "assessment", "scores")
 
 
 def dump(record: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from liverimg.core.labels import LabelMap, LabelQuality, Structure
+from liverimg.core.labels import LabelMap, LabelQuality, QualityCode, QualityFinding, Structure
 from liverimg.core.study import Modality, Phase, PhaseEvidence, Rejected, Series, Study
 from liverimg.core.volume import Quantity
 from liverimg.files.records import Record, grid_from_record, grid_to_record
@@ -14,7 +14,12 @@ SCHEMA_VERSION = "0.1"
 
 
 def study_to_record(
-    study: Study, *, files: Sequence[str], quantities: Sequence[Quantity], reference: int | None
+    study: Study,
+    *,
+    files: Sequence[str],
+    quantities: Sequence[Quantity],
+    reference: int | None,
+    cines: Sequence[Record] = (),
 ) -> Record:
     """A study as ``study.json``.
 
@@ -23,6 +28,7 @@ def study_to_record(
         files: Path of each series' volume, relative to the workspace.
         quantities: What a voxel of each volume means.
         reference: Which series labels and measurements refer to.
+        cines: One row per ultrasound clip, from :func:`liverimg.files.cine_records.clip_row`.
     """
     return {
         "record": "study",
@@ -34,12 +40,13 @@ def study_to_record(
             _series_to_record(series, file, quantity)
             for series, file, quantity in zip(study.series, files, quantities, strict=True)
         ],
+        "cines": list(cines),
         "rejected": [{"what": r.what, "code": r.code, "reason": r.reason} for r in study.rejected],
     }
 
 
 def study_from_record(record: Mapping[str, Any]) -> Study:
-    """The inverse of :func:`study_to_record`, without its file names."""
+    """The inverse of :func:`study_to_record`, without its file names and its ultrasound clips."""
     return Study(
         study_instance_uid=record["study_instance_uid"],
         study_date=record["study_date"],
@@ -111,6 +118,12 @@ def quality_to_record(quality: LabelQuality) -> Record:
         "incomplete": {s.value: reason for s, reason in quality.incomplete.items()},
         "notes": list(quality.notes),
         "model": quality.model,
+        "surface_error_assumed": quality.surface_error_assumed,
+        "lesion_error_mm": {lesion: round(float(v), 3) for lesion, v in quality.lesion_error_mm.items()},
+        "findings": [
+            {"code": f.code.value, "sentence": f.sentence, "structure": f.structure.value if f.structure else None}
+            for f in quality.findings
+        ],
     }
 
 
@@ -123,4 +136,14 @@ def quality_from_record(record: Mapping[str, Any]) -> LabelQuality:
         incomplete={Structure(s): str(r) for s, r in record["incomplete"].items()},
         notes=tuple(str(n) for n in record["notes"]),
         model=record["model"],
+        lesion_error_mm={str(name): float(v) for name, v in record.get("lesion_error_mm", {}).items()},
+        findings=tuple(_finding_from_record(f) for f in record.get("findings", ())),
+        surface_error_assumed=bool(record.get("surface_error_assumed", False)),
+    )
+
+
+def _finding_from_record(record: Mapping[str, Any]) -> QualityFinding:
+    structure = record.get("structure")
+    return QualityFinding(
+        QualityCode(record["code"]), str(record["sentence"]), Structure(structure) if structure is not None else None
     )
