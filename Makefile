@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/liverimg validate $(DEMO_OUT)/pre_ct/measurements.json
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 -m "not slow"
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import liverimg
+from liverimg.cli_training import evaluate, train
 from liverimg.core.errors import ExitCode, LiverimgError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,22 @@ PhaseOption = Annotated[
         help="Contrast phase of a series as you know it; may be given several times.",
     ),
 ]
+ContrastStartOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--contrast-start",
+        metavar="SERIES_UID=SECONDS",
+        help="Ultrasound: start of injection after a clip's first frame; may be given several times.",
+    ),
+]
+PaneOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pane",
+        metavar="SERIES_UID=left|right|whole|none",
+        help="Ultrasound: which picture of a clip shows contrast; may be given several times.",
+    ),
+]
 ClinicalOption = Annotated[
     Path | None,
     typer.Option("--clinical", metavar="FILE", help="TOML file with clinical data (Child-Pugh score, INR, ...)."),
@@ -59,7 +76,19 @@ def pre(
     ] = "pre_ablation",
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="FILE", help="Labels drawn elsewhere (NIfTI), used instead of the model."),
+        typer.Option(
+            "--labels",
+            metavar="PATH",
+            help="Labels drawn elsewhere, used instead of a model: NIfTI, NRRD, DICOM SEG, RTSTRUCT, a mask folder.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|PATH",
+            help="Model instead of the recipe's: a folder with a MONAI bundle, totalsegmentator, or nnunet:MODEL.",
+        ),
     ] = None,
     phase: PhaseOption = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the model runs.")] = "auto",
@@ -74,11 +103,13 @@ def pre(
 
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"--device {device!r}: expected auto, cpu or cuda")
+    if model is not None and labels is not None:
+        raise UsageError("--model and --labels both say who draws; give one of them")
     _keep_apart(study, out)
     steps = (
         load_recipe(recipe)
         .with_settings("ingest", study=study, phases=_phases(phase), labels=labels)
-        .with_settings("segment", labels=labels, device=device)
+        .with_settings("segment", labels=labels, model=_model(model), device=device)
         .with_settings("assess", clinical=_clinical(clinical))
     )
     with _reporter() as reporter:
@@ -87,13 +118,26 @@ def pre(
 
 
 @app.command(epilog=_EXIT_CODES)
-def ingest(study: StudyArgument, out: OutOption, phase: PhaseOption = None) -> None:
-    """Turn a study folder into volumes (NIfTI, CT in HU) and study.json; needs no model."""
+def ingest(
+    study: StudyArgument,
+    out: OutOption,
+    phase: PhaseOption = None,
+    contrast_start: ContrastStartOption = None,
+    pane: PaneOption = None,
+) -> None:
+    """Turn a study folder into volumes (NIfTI, CT in HU), ultrasound cines and study.json; needs no model."""
     from liverimg.pipeline.recipe import load_recipe
     from liverimg.pipeline.runner import run
 
     _keep_apart(study, out)
-    steps = load_recipe("pre_ablation", only=["ingest"]).with_settings("ingest", study=study, phases=_phases(phase))
+    steps = load_recipe("pre_ablation", only=["ingest"]).with_settings(
+        "ingest",
+        study=study,
+        phases=_phases(phase),
+        contrast_starts=_contrast_starts(contrast_start),
+        panes=_panes(pane),
+        with_volume=False,
+    )
     with _reporter() as reporter:
         outcomes = run(steps, out, reporter=reporter, remember=False)
     _say_done(outcomes, out)
@@ -115,6 +159,41 @@ def inspect(
         from liverimg.terminal import show_inspection
 
         show_inspection(record)
+
+
+@app.command(epilog=_EXIT_CODES)
+def deidentify(
+    study: StudyArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New or empty folder for the cleaned files.")],
+    keep_dates: Annotated[
+        str, typer.Option("--keep-dates", metavar="shifted|removed", help="What becomes of dates and times.")
+    ] = "shifted",
+    keep_uids: Annotated[
+        str,
+        typer.Option("--keep-uids", metavar="mapped|replaced", help="The same UIDs in every run of one salt, or new."),
+    ] = "mapped",
+    salt_file: Annotated[
+        Path | None,
+        typer.Option("--salt-file", metavar="FILE", help="Secret that pseudonyms come from; made when absent."),
+    ] = None,
+    patient_id: Annotated[str | None, typer.Option("--patient-id", metavar="NEW", help="New patient ID.")] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--mapping", metavar="FILE", help="Write old names beside new ones; readable by you only."),
+    ] = None,
+    accept_burned_in: Annotated[
+        bool, typer.Option("--accept-burned-in", help="Pass on pictures that may show writing. Look at them first.")
+    ] = False,
+) -> None:
+    """Copy a study without identity (DICOM PS3.15 Annex E), ultrasound masked outside its pictures."""
+    from liverimg.stages.deidentification import Request, deidentify
+    from liverimg.terminal import show_deidentified
+
+    _keep_apart(study, out)
+    request = Request(study, out, keep_dates, keep_uids, salt_file, patient_id, mapping, accept_burned_in)
+    with _reporter() as reporter:
+        manifest = deidentify(request, progress=reporter.stage_started("deidentify"))
+    show_deidentified(manifest, out)
 
 
 @app.command(epilog=_EXIT_CODES)
@@ -162,6 +241,10 @@ def validate(
     sys.stdout.write(f"{file.name} keeps the {kind} schema\n")
 
 
+app.command(epilog=_EXIT_CODES)(train)
+app.command(epilog=_EXIT_CODES)(evaluate)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         sys.stdout.write(f"liverimg {liverimg.__version__}\n")
@@ -200,6 +283,36 @@ def _phases(given: list[str] | None) -> dict[str, Any] | None:
         if phases.setdefault(uid, Phase(name)) != name:
             raise UsageError(f"--phase gives series {uid} two phases, {phases[uid]} and {name}; give one")
     return phases
+
+
+def _model(given: str | None) -> str | Path | None:
+    """A folder that is there as a path; anything else as the recipe would name it."""
+    return Path(given) if given is not None and Path(given).is_dir() else given
+
+
+def _contrast_starts(given: list[str] | None) -> dict[str, float] | None:
+    """``SERIES_UID=SECONDS`` options."""
+    starts: dict[str, float] = {}
+    for option in given or []:
+        uid, _, seconds = option.partition("=")
+        try:
+            starts[uid] = float(seconds)
+        except ValueError:
+            starts[uid] = float("nan")
+        if not uid or not abs(starts[uid]) < 86400:
+            raise UsageError(f"--contrast-start {option!r}: expected SERIES_UID=SECONDS, less than a day")
+    return starts or None
+
+
+def _panes(given: list[str] | None) -> dict[str, str] | None:
+    """``SERIES_UID=PLACE`` options."""
+    panes: dict[str, str] = {}
+    for option in given or []:
+        uid, _, place = option.partition("=")
+        if not uid or place not in ("left", "right", "whole", "none"):
+            raise UsageError(f"--pane {option!r}: expected SERIES_UID=left, right, whole or none")
+        panes[uid] = place
+    return panes or None
 
 
 def _clinical(path: Path | None) -> dict[str, Any] | None:

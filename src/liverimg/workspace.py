@@ -32,9 +32,11 @@ class Artefact(StrEnum):
 
     STUDY = "study.json"
     VOLUMES = "volumes"
+    CINES = "cines"
     LABELS = "labels.nii.gz"
     LABEL_NAMES = "labels.json"
     LABEL_QUALITY = "label_quality.json"
+    CONFIDENCE = "confidence.nii.gz"
     MEASUREMENTS = "measurements.json"
     ASSESSMENT = "assessment.json"
     REPORT = "report.html"
@@ -251,6 +253,11 @@ class Draft:
         records.check(record, kind, artefact.value)
         self.path(artefact).write_text(records.dump(record), encoding="utf-8")
 
+    def put_record_in(self, artefact: Artefact, name: str, kind: str, record: Mapping[str, Any]) -> None:
+        """Writes a JSON record into an artefact that is a folder, after holding it against its schema."""
+        records.check(record, kind, f"{artefact.value}/{name}")
+        self.path(artefact, name).write_text(records.dump(record), encoding="utf-8")
+
     def put_text(self, artefact: Artefact, text: str) -> None:
         """Writes a text artefact."""
         self.path(artefact).write_text(text, encoding="utf-8")
@@ -265,6 +272,12 @@ class Draft:
         for path in (*self.folder.rglob("*"), self.folder):
             _fsync(path)
         root = self.workspace.folder
+        # What the stage made before and does not make now would look like somebody's file; a run that is killed
+        # after this finds its provenance untrue and goes through the stage again.
+        before = self.workspace.provenance(self.stage)
+        for name, content in (before.writes if before else {}).items():
+            if name in set(Artefact) - set(made) and _hash(root / name) == content:
+                (root / name).unlink()
         # Hashed before anyone can see, and so correct, the outputs.
         writes = {name: _hash(self.folder / name) or "" for name in made}
         unfinished = f"{self.stage}.unfinished"

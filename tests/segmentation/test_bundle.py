@@ -11,8 +11,10 @@ from monai.bundle import ConfigParser
 
 from liverimg.core.errors import ModelRefusedError, UsageError
 from liverimg.core.labels import Structure
+from liverimg.core.volume import Quantity
 from liverimg.files.tables import structure_styles
 from liverimg.segmentation.bundle import open_bundle
+from liverimg.segmentation.intensity import Intensity
 
 Write = Callable[..., Path]
 
@@ -23,6 +25,50 @@ def test_a_bundle_that_keeps_the_contract_opens(small_bundle: Write) -> None:
     assert bundle.surface_error_mm[Structure.SPLEEN] == 5.0
     assert bundle.passes[0].channels == {1: Structure.LIVER, 2: Structure.SPLEEN}
     assert not bundle.passes[0].network.training
+
+
+def _contract_2(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
+    metadata["liverimg"]["contract"] = 2
+    entry = metadata["liverimg"]["passes"][0]
+    del entry["window_hu"]
+    entry |= {"inputs": ["reference"], "intensity": {"kind": "percentiles", "low": 0.5, "high": 99.5}}
+
+
+def _calibrated(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
+    entry = metadata["liverimg"]["passes"][0]
+    entry["calibration"] = {
+        "sha256": entry["sha256"],
+        "between": [0.1, 0.9],
+        "factors": {"liver": 1.75},
+        "temperature": 1.5,
+    }
+
+
+def test_contract_1_has_one_input_and_a_window(small_bundle: Write) -> None:
+    bundle = open_bundle(small_bundle(), device="cpu")
+    assert bundle.passes[0].inputs == ("reference",)
+    assert bundle.passes[0].intensity == Intensity("window", -160, 260)
+    assert bundle.passes[0].calibration is None
+    assert bundle.phases == ()
+
+
+def test_contract_2_says_what_goes_in_and_how_it_is_scaled(small_bundle: Write) -> None:
+    bundle = open_bundle(small_bundle(_contract_2), device="cpu")
+    assert bundle.passes[0].intensity == Intensity("percentiles", 0.5, 99.5)
+    assert bundle.quantities == (Quantity.HU,)
+
+
+def test_a_calibration_holds_for_the_weights_that_it_was_measured_on(small_bundle: Write) -> None:
+    calibration = open_bundle(small_bundle(_calibrated), device="cpu").passes[0].calibration
+    assert calibration is not None
+    assert calibration.factors == {Structure.LIVER: 1.75}
+    assert calibration.temperature == 1.5
+
+    def stale(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
+        _calibrated(metadata, inference)
+        metadata["liverimg"]["passes"][0]["calibration"]["sha256"] = "0" * 64
+
+    assert open_bundle(small_bundle(stale), device="cpu").passes[0].calibration is None
 
 
 def _contract(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
@@ -65,6 +111,27 @@ def _other_network(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
     inference["coarse_network"]["width"] = 5
 
 
+def _two_inputs_for_one(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
+    _contract_2(metadata, inference)
+    metadata["liverimg"]["passes"][0]["inputs"] = ["reference", "arterial"]
+
+
+def _no_such_phase(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
+    metadata["liverimg"]["passes"][0]["inputs"] = ["reference", "evening"]
+
+
+def _no_reference(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
+    metadata["liverimg"]["passes"][0]["inputs"] = ["arterial"]
+
+
+def _no_such_intensity(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
+    metadata["liverimg"]["passes"][0]["intensity"] = {"kind": "taste", "low": 0, "high": 1}
+
+
+def _foreign_modality(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
+    metadata["liverimg"]["modalities"] = ["PT"]
+
+
 def _pickle_named(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
     metadata["liverimg"]["passes"][0]["weights"] = "models/coarse.pt"
 
@@ -83,6 +150,11 @@ def _pickle_named(metadata: dict[str, Any], inference: dict[str, Any]) -> None:
         (_foreign, "os.system"),
         (_other_network, "do not fit"),
         (_pickle_named, "not .safetensors"),
+        (_two_inputs_for_one, "takes 1 images, its contract names 2"),
+        (_no_such_phase, "evening"),
+        (_no_reference, "expected reference first"),
+        (_no_such_intensity, "taste"),
+        (_foreign_modality, "PT"),
     ],
 )
 def test_a_bundle_with_another_contract_is_refused(
@@ -139,7 +211,9 @@ def test_the_shipped_configurations_are_readable_by_monai(repository: Path) -> N
     parser.read_config(configs / "inference.json")
     parser.read_meta(configs / "metadata.json")
     assert isinstance(parser.get_parsed_content("coarse_network"), torch.nn.Module)
-    assert parser["_meta_"]["network_data_format"]["inputs"]["image"]["num_channels"] == 1
+    image = parser["_meta_"]["network_data_format"]["inputs"]["image"]
+    passes = parser["_meta_"]["liverimg"]["passes"]
+    assert image["num_channels"] == max(len(p.get("inputs", ["reference"])) for p in passes)
 
 
 def test_the_shipped_weights_are_small(repository: Path) -> None:

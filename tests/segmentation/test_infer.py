@@ -13,6 +13,7 @@ from liverimg.core.labels import Structure
 from liverimg.core.volume import Quantity, Volume
 from liverimg.segmentation.bundle import Bundle, Pass
 from liverimg.segmentation.infer import segment_volume
+from liverimg.segmentation.intensity import Intensity
 
 # In this order no border passes through a third level on its way from one to the next.
 SPLEEN_HU, NOTHING_HU, LIVER_HU, TUMOUR_HU = -110.0, 0.0, 120.0, 220.0
@@ -30,12 +31,18 @@ class ByGreyValue(torch.nn.Module):
 
 
 def _pass(
-    name: str, spacing_mm: float, network: torch.nn.Module, *structures: Structure, around_mm: float | None
+    name: str,
+    spacing_mm: float,
+    network: torch.nn.Module,
+    *structures: Structure,
+    around_mm: float | None,
+    inputs: tuple[str, ...] = ("reference",),
 ) -> Pass:
     return Pass(
         name=name,
         spacing_mm=spacing_mm,
-        window_hu=(-160, 260),
+        inputs=inputs,
+        intensity=Intensity("window", -160, 260),
         channels=dict(enumerate(structures, start=1)),
         around_mm=around_mm,
         network=network.eval(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -99,25 +99,72 @@ class LabelMap:
         return bool(self.mask(structure).any())
 
 
+class QualityCode(StrEnum):
+    """What a look at image and labels may find; ``docs/reference/quality-findings.md`` explains each."""
+
+    NO_LIVER_IN_VIEW = "no_liver_in_view"
+    LIVER_CUT_OFF = "liver_cut_off"
+    LIVER_VOLUME_IMPLAUSIBLE = "liver_volume_implausible"
+    MODEL_UNSURE = "model_unsure"
+    LIVER_ON_THE_LEFT = "liver_on_the_left"
+    UPSIDE_DOWN = "upside_down"
+    FRONT_TO_BACK = "front_to_back"
+    VESSELS_NOT_VISIBLE = "vessels_not_visible"
+    DUCTS_NOT_VISIBLE = "ducts_not_visible"
+    GALLBLADDER_NOT_SEEN = "gallbladder_not_seen"
+    THICK_SLICES = "thick_slices"
+    NOISE_HIGH = "noise_high"
+    PHASE_LEFT_OUT = "phase_left_out"
+
+
+@dataclass(frozen=True)
+class QualityFinding:
+    """One thing that a reader must know before using the labels.
+
+    Attributes:
+        code: What kind of thing.
+        sentence: For a person.
+        structure: What it is about, if one structure; no longer true once a person has corrected that.
+    """
+
+    code: QualityCode
+    sentence: str
+    structure: Structure | None = None
+
+
 @dataclass(frozen=True)
 class LabelQuality:
     """How far a set of labels can be trusted; measurements take their bands from it.
 
     Attributes:
-        origin: ``model``, ``external`` (given with ``--labels``) or ``edited`` (corrected by a reader).
+        origin: ``model``, ``external`` (given with ``--labels``), ``external_model`` (drawn by a model of another
+            program, run by us or before) or ``edited`` (corrected by a reader).
         surface_error_mm: Per structure, the distance within which the true surface lies in 95 % of places,
             beyond what the voxel size explains.
+        surface_error_assumed: Whether these errors are assumptions, because nobody measured them.
+        lesion_error_mm: The same for single tumours, by lesion name; the others take that of the tumours at large.
         not_visible: Structures that cannot be judged on this image, each with its reason. Their distances
             are unknown, not far.
         incomplete: Structures of which parts are likely to be missing, each with the reason. A distance to what
             was drawn is then the most that it can be.
         notes: What a reader must know of whoever drew the labels.
         model: Name and version of the model that drew them, if one did.
+        findings: What a look at image and labels found.
     """
 
     origin: str
     surface_error_mm: Mapping[Structure, float] = field(default_factory=dict)
+    lesion_error_mm: Mapping[str, float] = field(default_factory=dict)
     not_visible: Mapping[Structure, str] = field(default_factory=dict)
     incomplete: Mapping[Structure, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     model: str | None = None
+    findings: tuple[QualityFinding, ...] = ()
+    surface_error_assumed: bool = False
+
+    def of_lesion(self, lesion: str) -> LabelQuality:
+        """The same, with this lesion's own error as that of the tumours where one is known."""
+        if lesion not in self.lesion_error_mm:
+            return self
+        own = {Structure.TUMOUR: self.lesion_error_mm[lesion]}
+        return replace(self, surface_error_mm={**self.surface_error_mm, **own})

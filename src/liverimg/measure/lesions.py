@@ -83,9 +83,9 @@ def _components(labels: LabelMap, boxes: Mapping[int, Box]) -> list[LesionMask]:
     if box is None:
         return []
     value = labels.structures[Structure.TUMOUR]
-    parts = cc3d.connected_components(
-        np.ascontiguousarray(labels.array[box] == value), connectivity=_FULL_NEIGHBOURHOOD
-    )
+    # Padded: cc3d fails on arrays one voxel thick, such as two voxels with a gap between them.
+    padded = np.pad(labels.array[box] == value, 1)
+    parts = cc3d.connected_components(padded, connectivity=_FULL_NEIGHBOURHOOD)[1:-1, 1:-1, 1:-1]
     found = []
     for number, part_box in enumerate(find_objects(parts), start=1):
         k, j, i = (slice(b.start + p.start, b.start + p.stop) for b, p in zip(box, part_box, strict=True))

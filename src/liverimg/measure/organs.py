@@ -56,7 +56,9 @@ def _liver_volume(
     if liver is None:
         return NotMeasured(name, "liver", _absent(scene, Structure.LIVER))
     if liver.touches_image_edge:
-        return NotMeasured(name, "liver", "the liver touches the edge of the image, so part of it is not in view")
+        seen_ml = float(np.count_nonzero(liver.mask)) * liver.grid.voxel_ml - liver.doubtful_low_ml
+        reason = f"the liver touches the edge of the image, so part of it is not in view: at least {seen_ml:.0f} ml"
+        return NotMeasured(name, "liver", reason)
     measured = _volume_of(
         name,
         "liver",

@@ -75,21 +75,22 @@ def survey(
     measured = []
     blocked = []
     for lesion in lesions:
+        own = quality.of_lesion(lesion.id)
         surface = blob_surface(lesion.mask, lesion.grid)
         axial = axial_diameters(surface)
         target = Target.of(surface, lesion, between_slices_mm=axial.between_slices_mm)
         quantities: list[Measured] = []
-        quantities += measure_size(lesion, surface, axial, quality, settings=settings, sources=sources)
-        depths = measure_depth(lesion, target, skin, quality, settings=settings, sources=sources)
+        quantities += measure_size(lesion, surface, axial, own, settings=settings, sources=sources)
+        depths = measure_depth(lesion, target, skin, own, settings=settings, sources=sources)
         quantities += depths
         if obstacles := in_the_way(depths[0], scene):
             blocked.append(
                 f"The shortest line from the skin to {lesion.id} crosses {obstacles_text(obstacles)}: the depth from "
                 "the skin is measured along it, and it is no clear acoustic window."
             )
-        quantities.append(measure_wall(depths[0], scene, liver, quality, settings=settings, sources=sources))
-        quantities += _distances(lesion, target, scene, liver, lesion in apart, quality, settings, sources)
-        quantities += _attenuation(lesion, image, quality, sources)
+        quantities.append(measure_wall(depths[0], scene, liver, own, settings=settings, sources=sources))
+        quantities += _distances(lesion, target, scene, liver, lesion in apart, own, settings, sources)
+        quantities += _attenuation(lesion, image, own, sources)
         measured.append(Lesion(lesion.id, point(lesion.centroid_lps_mm), tuple(quantities)))
     organs = measure_organs(scene, liver, lesions, tuple(measured), quality, settings=settings, sources=sources)
     warnings = _warnings(scene, lesions, apart, dropped, settings)

@@ -13,6 +13,7 @@ from typing import Any, get_args, get_type_hints
 from liverimg.core.errors import UsageError
 from liverimg.files.bundled import bundled_folder
 from liverimg.files.tables import read_toml
+from liverimg.segmentation.tools import names_a_tool
 from liverimg.stages.stage import Stage, settings_record
 
 STAGE_NAMES = ("ingest", "segment", "measure", "assess", "report")
@@ -126,7 +127,8 @@ def recipe_from_record(record: Mapping[str, Any]) -> Recipe:
 
 def recipe_names() -> list[str]:
     """Recipes that come with the program."""
-    return sorted(p.stem for p in bundled_folder("pipelines").glob("*.toml"))
+    # retrain.toml lies beside them: settings of a training run, no stages of a study.
+    return sorted(p.stem for p in bundled_folder("pipelines").glob("*.toml") if "stages" in read_toml(p))
 
 
 def stage_named(name: str) -> Stage:
@@ -152,6 +154,8 @@ def _fit(value: Any, kind: Any, where: str) -> Any:
         if convert is None:
             return value
         fitted = convert(value)
+        if origin is Mapping and fitted is not None and get_args(one)[1:] == (Path,):
+            fitted = {key: _fit(each, Path, f"{where}.{key}") for key, each in fitted.items()}
         if fitted is not None:
             return fitted
     raise UsageError(f"the setting {where} is {value!r}; expected {getattr(kind, '__name__', kind)}")
@@ -174,7 +178,7 @@ _CONVERSIONS: Mapping[Any, Callable[[Any], Any]] = {
 
 
 def _bundled_or_path(value: Any) -> Path | None:
-    """A path; a bare name means one of the models that come with the program."""
+    """A path; a bare name means one of the models that come with the program, or another program that segments."""
     if not isinstance(value, str):
         return None
-    return bundled_folder("models") / value if "/" not in value else Path(value)
+    return Path(value) if "/" in value or names_a_tool(value) else bundled_folder("models") / value

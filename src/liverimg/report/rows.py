@@ -244,7 +244,7 @@ def label_notes(content: ReportContent) -> tuple[str, ...]:
         notes.append(
             say(
                 strings,
-                "labels.surface_error",
+                "labels.surface_error_assumed" if quality.surface_error_assumed else "labels.surface_error",
                 structure=content.title_of(structure),
                 error=number(error_mm, "mm", strings) + unit_label("mm", strings),
             )

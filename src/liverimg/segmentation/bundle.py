@@ -7,26 +7,26 @@ Weights are safetensors only: a pickle can run code, and a configuration may onl
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle.config_parser import ConfigParser
 from monai.inferers.inferer import Inferer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from liverimg.core.errors import ModelRefusedError, UsageError
 from liverimg.core.labels import Structure
+from liverimg.core.study import Modality, Phase
+from liverimg.core.volume import Quantity
+from liverimg.segmentation.confidence import Calibration
+from liverimg.segmentation.intensity import Intensity
+from liverimg.segmentation.unpack import built, load_weights, read_json, refuse_pickles
 
-CONTRACT_VERSION = 1
+CONTRACTS = (1, 2)
+REFERENCE = "reference"
 _BACKGROUND = "background"
-_ALLOWED_TARGETS = ("monai.networks.nets.", "monai.inferers.", "liverimg.segmentation.network.")
-_PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".ts")
+_QUANTITY = {Modality.CT: Quantity.HU, Modality.MR: Quantity.MR_SIGNAL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,20 +36,29 @@ class Pass:
     Attributes:
         name: ``coarse`` or ``fine``.
         spacing_mm: Isotropic spacing that the network works at.
-        window_hu: Values are clipped to it, then scaled to -1..1.
+        inputs: What each input channel holds: ``reference`` first, then names of phases.
+        intensity: How values are brought to -1..1.
         channels: Structure of each output channel; channel 0 is the background and not in here.
         around_mm: How far around the coarse liver the pass looks; None for the whole view.
         network: In evaluation mode, on the bundle's device.
         inferer: Sliding window.
+        calibration: How far the outlines of a case can be trusted; None when nobody has measured that.
     """
 
     name: str
     spacing_mm: float
-    window_hu: tuple[float, float]
+    inputs: tuple[str, ...]
+    intensity: Intensity
     channels: Mapping[int, Structure]
     around_mm: float | None
     network: torch.nn.Module = field(repr=False)
     inferer: Inferer = field(repr=False)
+    calibration: Calibration | None = None
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The further phases that the network can make use of."""
+        return tuple(Phase(name) for name in self.inputs[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +79,7 @@ class Bundle:
         unproven: Structures that it draws but that were never checked on a real image, each with the reason. They
             are shown, and nothing is measured to them.
         device: Where it runs.
+        hold_out_real: Whether those images were real scans with labels, and not made ones.
     """
 
     name: str
@@ -83,33 +93,50 @@ class Bundle:
     lesion_recall: float | None = None
     false_lesions_per_case: float | None = None
     unproven: Mapping[Structure, str] = field(default_factory=dict)
+    hold_out_real: bool = False
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What the voxels of an image may mean that it was made for."""
+        return tuple(_QUANTITY[Modality(m)] for m in self.modalities)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The further phases that any of its passes can make use of."""
+        return tuple(dict.fromkeys(phase for one in self.passes for phase in one.phases))
 
 
-def open_bundle(folder: Path, *, device: str = "auto") -> Bundle:
+def open_bundle(folder: Path, *, device: str = "auto", unevaluated: bool = False) -> Bundle:
     """Opens a model.
 
     Args:
         folder: The bundle's folder.
         device: ``auto``, ``cpu`` or ``cuda``.
+        unevaluated: Open it although nobody has evaluated it yet, in order to do so.
 
     Raises:
-        ModelRefusedError: Damaged, unsafe, or keeping another contract than ours.
+        ModelRefusedError: Not evaluated, damaged, unsafe, or keeping another contract than ours.
         UsageError: The device does not exist here.
     """
-    metadata = _read_json(folder / "configs" / "metadata.json")
+    metadata = read_json(folder / "configs" / "metadata.json")
     contract = metadata.get("liverimg")
     if not isinstance(contract, dict):
         raise ModelRefusedError(
             f"the model in {folder.name} has no 'liverimg' block in configs/metadata.json, so its channels have no "
             "names; add the block that docs/reference describes"
         )
-    if contract.get("contract") != CONTRACT_VERSION:
+    if contract.get("contract") not in CONTRACTS:
         raise ModelRefusedError(
             f"the model in {folder.name} keeps label contract {contract.get('contract')!r}, expected "
-            f"{CONTRACT_VERSION}; use a model made for this version"
+            f"{' or '.join(str(c) for c in CONTRACTS)}; use a model made for this version"
         )
-    _refuse_pickles(folder)
-    chosen = _device(device)
+    refuse_pickles(folder)
+    if contract.get("evaluated") is False and not unevaluated:
+        raise ModelRefusedError(
+            f"the model in {folder.name} has not been evaluated, so nobody knows how far to trust its outlines; do it "
+            f"with: liverimg evaluate {folder.name} --data FOLDER --out scores.json --record"
+        )
+    chosen = resolved_device(device)
     try:
         values = {Structure(name): int(value) for name, value in contract["labels"].items()}
         passes = tuple(_open_pass(folder, entry, chosen) for entry in contract["passes"])
@@ -117,7 +144,7 @@ def open_bundle(folder: Path, *, device: str = "auto") -> Bundle:
         bundle = Bundle(
             name=str(metadata["name"]),
             version=str(metadata["version"]),
-            modalities=tuple(contract["modalities"]),
+            modalities=tuple(Modality(m) for m in contract["modalities"]),
             passes=passes,
             values=values,
             surface_error_mm=errors,
@@ -126,6 +153,7 @@ def open_bundle(folder: Path, *, device: str = "auto") -> Bundle:
             false_lesions_per_case=_hold_out(metadata).get("false_lesions_per_case"),
             unproven={Structure(name): str(why) for name, why in contract.get("unproven", {}).items()},
             device=chosen,
+            hold_out_real="validation" in metadata.get("eval_metrics", {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelRefusedError(
@@ -137,7 +165,9 @@ def open_bundle(folder: Path, *, device: str = "auto") -> Bundle:
 
 
 def _hold_out(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = metadata.get("eval_metrics", {}).get("synthetic", {})
+    """Scores on cases that the training never saw: real ones with labels, if there were any, else made ones."""
+    metrics = metadata.get("eval_metrics", {})
+    found: Mapping[str, Any] = metrics.get("validation") or metrics.get("synthetic", {})
     return found
 
 
@@ -146,31 +176,12 @@ def _hold_out_dice(metadata: Mapping[str, Any]) -> dict[Structure, float]:
     return {Structure(name): float(dice) for name, dice in found.items() if dice is not None}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelRefusedError(
-            f"{path.parent.parent.name} is not a model: configs/{path.name} is missing; give the folder of a MONAI "
-            "bundle"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ModelRefusedError(f"configs/{path.name} of the model cannot be read ({type(error).__name__})") from error
-    if not isinstance(found, dict):
-        raise ModelRefusedError(f"configs/{path.name} of the model is no JSON object; restore it")
-    return found
+def resolved_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` takes a GPU where there is one.
 
-
-def _refuse_pickles(folder: Path) -> None:
-    for path in sorted((folder / "models").glob("*")):
-        if path.suffix.lower() in _PICKLES:
-            raise ModelRefusedError(
-                f"the model in {folder.name} holds {path.name}, which can run code when it is loaded; expected "
-                ".safetensors only, so convert it and remove it"
-            )
-
-
-def _device(name: str) -> torch.device:
+    Raises:
+        UsageError: It does not exist here.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in {"cpu", "cuda"}:
@@ -188,76 +199,49 @@ def _open_pass(folder: Path, entry: Mapping[str, Any], device: torch.device) -> 
             f"the channels of pass {name} are {sorted(entry['channels'])}, expected 0 for the background and the "
             "structures from 1 on without gaps"
         )
-    config = _read_json(folder / "configs" / "inference.json")
-    network = _built(config, f"{name}_network", torch.nn.Module)
-    inferer = _built(config, f"{name}_inferer", Inferer)
-    _load_weights(network, folder / str(entry["weights"]), str(entry["sha256"]))
-    low, high = (float(v) for v in entry["window_hu"])
+    config = read_json(folder / "configs" / "inference.json")
+    network = built(config, f"{name}_network", torch.nn.Module)
+    inferer = built(config, f"{name}_inferer", Inferer)
+    load_weights(network, folder / str(entry["weights"]), str(entry["sha256"]))
+    inputs = _inputs(entry, config[f"{name}_network"])
     around = entry.get("around_liver_mm")
     return Pass(
         name=name,
         spacing_mm=float(entry["spacing_mm"]),
-        window_hu=(low, high),
+        inputs=inputs,
+        intensity=Intensity.from_contract(entry),
         channels=channels,
         around_mm=None if around is None else float(around),
         network=network.to(device).eval(),
         inferer=inferer,
+        calibration=_calibration(entry),
     )
 
 
-def _built(config: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
-    if key not in config:
-        raise ModelRefusedError(f"configs/inference.json of the model has no {key!r}; restore it")
-    _refuse_code(config[key], key)
-    try:
-        found = ConfigParser({key: config[key]}).get_parsed_content(key)
-    except (RuntimeError, ValueError, TypeError, ModuleNotFoundError) as error:
+def _calibration(entry: Mapping[str, Any]) -> Calibration | None:
+    """What was measured on these very weights; what belongs to earlier ones says nothing of them."""
+    found = entry.get("calibration")
+    if found is None or found["sha256"] != entry["sha256"]:
+        return None
+    return Calibration.from_contract(found)
+
+
+def _inputs(entry: Mapping[str, Any], network: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the input channels hold; a bundle of contract 1 has the reference alone."""
+    inputs = tuple(str(name) for name in entry.get("inputs", [REFERENCE]))
+    further = [Phase(name) for name in inputs[1:]]
+    if inputs[:1] != (REFERENCE,) or len(set(further)) != len(further):
         raise ModelRefusedError(
-            f"{key!r} of the model cannot be built ({type(error).__name__}); its configuration asks for a network "
-            "that this version does not have"
-        ) from error
-    if not isinstance(found, kind):
-        raise ModelRefusedError(f"{key!r} of the model is a {type(found).__name__}, expected a {kind.__name__}")
-    return found
-
-
-def _refuse_code(node: Any, key: str) -> None:
-    """Configurations may hold ``$`` expressions and any import path: both run code, so neither is taken."""
-    if isinstance(node, dict):
-        target = node.get("_target_")
-        if target is not None and not str(target).startswith(_ALLOWED_TARGETS):
-            raise ModelRefusedError(
-                f"{key!r} of the model wants to run {str(target)!r}; expected one of {', '.join(_ALLOWED_TARGETS)}"
-            )
-        for value in node.values():
-            _refuse_code(value, key)
-    elif isinstance(node, list):
-        for value in node:
-            _refuse_code(value, key)
-    elif isinstance(node, str) and node.startswith(("$", "@", "%")):
-        raise ModelRefusedError(f"{key!r} of the model holds the expression {node!r}; expected plain values")
-
-
-def _load_weights(network: torch.nn.Module, path: Path, sha256: str) -> None:
-    if path.suffix != ".safetensors":
-        raise ModelRefusedError(f"the weights {path.name} are not .safetensors; convert them")
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelRefusedError(f"the weights {path.name} cannot be read ({type(error).__name__})") from error
-    if found != sha256:
-        raise ModelRefusedError(
-            f"the weights {path.name} have SHA-256 {found[:12]}..., the model's contract says {sha256[:12]}...; "
-            "fetch the model again"
+            f"the inputs of pass {entry['name']} are {', '.join(inputs) or 'none'}; expected {REFERENCE} first, then "
+            "each further phase once"
         )
-    try:
-        tensors = load_file(path)
-        network.load_state_dict({n: w.float() for n, w in tensors.items()}, strict=True)
-    except (SafetensorError, RuntimeError) as error:
+    channels = network.get("in_channels", 1)
+    if channels != len(inputs):
         raise ModelRefusedError(
-            f"the weights {path.name} do not fit the network that configs/inference.json describes "
-            f"({type(error).__name__})"
-        ) from error
+            f"the network of pass {entry['name']} takes {channels} images, its contract names {len(inputs)} inputs; "
+            "restore the model"
+        )
+    return inputs
 
 
 def _check_labels(bundle: Bundle, folder: Path) -> None:
@@ -268,5 +252,15 @@ def _check_labels(bundle: Bundle, folder: Path) -> None:
             f"the model in {folder.name} draws {', '.join(sorted(drawn)) or 'nothing'}, of which "
             f"{', '.join(nameless) or 'none'} lack a label value; expected a value above 0 for each, the liver included"
         )
-    if not bundle.passes or bundle.passes[0].around_mm is not None:
-        raise ModelRefusedError(f"the first pass of the model in {folder.name} does not see the whole view")
+    first = bundle.passes[0] if bundle.passes else None
+    if first is None or first.around_mm is not None or Structure.LIVER not in first.channels.values():
+        raise ModelRefusedError(
+            f"the first pass of the model in {folder.name} does not look for the liver in the whole view; expected "
+            "around_liver_mm null and a channel for the liver"
+        )
+    if first.inputs != (REFERENCE,):
+        # It also says whether a further phase lies where the reference does, so it can't rely on one.
+        raise ModelRefusedError(
+            f"the first pass of the model in {folder.name} takes {', '.join(first.inputs)}; expected the {REFERENCE} "
+            "alone"
+        )

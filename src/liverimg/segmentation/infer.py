@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import cc3d
 import numpy as np
@@ -14,23 +14,17 @@ from liverimg.core.errors import InputRefusedError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.orientation import Orientation
-from liverimg.core.volume import Quantity, Volume
+from liverimg.core.study import Phase
+from liverimg.core.volume import Volume, read_only
 from liverimg.segmentation.bundle import Bundle, Pass
+from liverimg.segmentation.drawing import Box, ByteArray, FloatArray, PassOutput, enlarged_labels, merge, supported_by
+from liverimg.segmentation.intensity import UNSEEN, limits, scaled
+from liverimg.segmentation.memory import require_memory, told_when_short
+from liverimg.segmentation.phases import AlignmentRules, PlacedPhase, averaged_onto, place
 from liverimg.segmentation.precision import use_bfloat16
-from liverimg.segmentation.resample import Enlarger, resampled
+from liverimg.segmentation.resample import resampled
 
-FloatArray = NDArray[np.float32]
-Box = tuple[slice, slice, slice]
-_IN_LIVER = (
-    Structure.LIVER,
-    Structure.TUMOUR,
-    Structure.HEPATIC_VEIN,
-    Structure.PORTAL_VEIN,
-    Structure.BILE_DUCT,
-)
 _FEWEST_SLICES = 3
-# The fine pass may move the liver's border only where the coarse pass thinks at least this of liver.
-_COARSE_SUPPORT = 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +33,34 @@ class Segmentation:
 
     Attributes:
         labels: On the volume's own grid; every structure of the bundle counts as looked for.
+        confidence: Per voxel, the probability of its label in percent, read-only, shape of the volume.
+        passes: What each network said, in the order they ran; a pass that found no liver to look around is not there.
+        phases: What became of each further phase that was offered.
     """
 
     labels: LabelMap
+    confidence: ByteArray = field(repr=False)
+    passes: tuple[PassOutput, ...] = ()
+    phases: tuple[PlacedPhase, ...] = ()
 
 
-def segment_volume(volume: Volume, bundle: Bundle, *, progress: Callable[[float], None] | None = None) -> Segmentation:
+@dataclass(frozen=True, eq=False)
+class _Image:
+    """The reference in standard order."""
+
+    volume: Volume
+    array: NDArray[np.generic]
+    grid: Grid
+
+
+def segment_volume(
+    volume: Volume,
+    bundle: Bundle,
+    *,
+    others: Mapping[Phase, Volume] | None = None,
+    alignment: AlignmentRules | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Segmentation:
     """Labels every structure that the bundle knows.
 
     The array is turned to standard order, resampled to each pass's spacing along its own axes, and the class
@@ -52,43 +68,84 @@ def segment_volume(volume: Volume, bundle: Bundle, *, progress: Callable[[float]
     labels without one.
 
     Args:
-        volume: CT in HU, any orientation.
+        volume: The reference, of a quantity that the bundle was made for, any orientation.
         bundle: The model.
+        others: Further phases in the same patient coordinates, any grid; those that the bundle can't use are passed
+            over.
+        alignment: When a further phase may be used; without it each is taken as it lies.
         progress: Told the fraction done, 0 to 1.
 
     Raises:
-        InputRefusedError: No HU, NaN or infinite voxels, or a single slice.
+        InputRefusedError: Another quantity, NaN or infinite voxels, or fewer than three slices.
+        MemoryShortError: It would not fit into the memory that is free.
     """
-    _check(volume, bundle)
+    phases = {phase: other for phase, other in (others or {}).items() if phase in bundle.phases}
+    if problem := _problem(volume, bundle):
+        raise InputRefusedError(problem)
     tell = progress or (lambda _: None)
-    turn = Orientation.of(volume.grid)
-    array, grid = turn.turn(volume.array), turn.turn_grid(volume.grid)
-    coarse = bundle.passes[0]
-    probability, coarse_grid = _run(coarse, array, grid, bundle, lambda done: tell(0.3 * done))
-    labels = _enlarged_labels(probability, coarse, coarse_grid, grid, bundle)
-    tell(0.45)
-    support = probability[_channel(coarse, Structure.LIVER)]
-    for fine in bundle.passes[1:]:
-        box = _around_liver(support, coarse_grid, grid, fine.around_mm or 0.0)
+    turn, image = _upright(volume)
+    grid = image.grid
+    coarse = _run(bundle.passes[0], image, grid, {}, bundle, lambda done: tell(0.3 * done))
+    labels, sure = enlarged_labels(coarse, grid, bundle)
+    tell(0.4)
+    support = coarse.probability[_channel(coarse.one, Structure.LIVER)]
+    placed = _placed(phases, coarse, bundle, alignment)
+    tell(0.5)
+    outputs = [coarse]
+    for one in bundle.passes[1:]:
+        box = _around_liver(support, coarse.grid, grid, one.around_mm or 0.0)
         if box is not None:
-            view = grid.cropped([s.start for s in box], array[box].shape)
-            found, fine_grid = _run(fine, array[box], view, bundle, lambda done: tell(0.45 + 0.4 * done))
-            _merge(labels[box], found, fine, fine_grid, view, _gate(support, coarse_grid, grid, box), bundle)
+            view = grid.cropped([s.start for s in box], image.array[box].shape)
+            fine = _run(one, image, view, placed, bundle, lambda done: tell(0.5 + 0.35 * done), box=box)
+            merge(labels[box], sure[box], fine, view, supported_by(support, coarse.grid, grid, box), bundle)
+            outputs.append(fine)
     tell(1.0)
-    back = np.ascontiguousarray(turn.turn_back(labels))
-    return Segmentation(LabelMap(back, volume.grid, dict(bundle.values)))
+    back, confidence = (np.ascontiguousarray(turn.turn_back(array)) for array in (labels, sure))
+    return Segmentation(
+        LabelMap(back, volume.grid, dict(bundle.values)), read_only(confidence), tuple(outputs), tuple(placed.values())
+    )
 
 
-def _check(volume: Volume, bundle: Bundle) -> None:
-    if volume.quantity is not Quantity.HU:
-        raise InputRefusedError(
-            f"the volume holds {volume.quantity}, but the model {bundle.name} was made for CT in HU; choose a CT series"
+def _upright(volume: Volume) -> tuple[Orientation, _Image]:
+    turn = Orientation.of(volume.grid)
+    return turn, _Image(volume, turn.turn(volume.array), turn.turn_grid(volume.grid))
+
+
+def _problem(volume: Volume, bundle: Bundle) -> str:
+    """Why the bundle can't look at the volume; empty when it can."""
+    if volume.quantity not in bundle.quantities:
+        return (
+            f"the volume holds {volume.quantity}, but the model {bundle.name} was made for "
+            f"{' and '.join(bundle.quantities)}; choose another series or another model"
         )
     if min(volume.grid.shape) < _FEWEST_SLICES:
         shape = " x ".join(str(n) for n in volume.grid.shape)
-        raise InputRefusedError(f"the volume has {shape} voxels, expected at least 3 slices; choose a whole series")
+        return f"the volume has {shape} voxels, expected at least 3 slices; choose a whole series"
     if volume.array.dtype.kind == "f" and not np.isfinite(volume.array).all():
-        raise InputRefusedError("the volume holds NaN or infinite voxels; export the series again")
+        return "the volume holds NaN or infinite voxels; export the series again"
+    return ""
+
+
+def _placed(
+    phases: Mapping[Phase, Volume], coarse: PassOutput, bundle: Bundle, rules: AlignmentRules | None
+) -> dict[Phase, PlacedPhase]:
+    """Where the anatomy of the reference lies in each further phase, or why that phase is left out."""
+    problems = {phase: _problem(volume, bundle) for phase, volume in phases.items()}
+    bad = {phase: PlacedPhase(phase, None, left_out=problem) for phase, problem in problems.items() if problem}
+    phases = {phase: volume for phase, volume in phases.items() if phase not in bad}
+    if rules is None:
+        return bad | {phase: PlacedPhase(phase, volume) for phase, volume in phases.items()}
+    liver = _channel(coarse.one, Structure.LIVER)
+    if not (coarse.probability[liver] > 0.5).any():
+        return bad | {phase: PlacedPhase(phase, None, left_out="the reference shows no liver") for phase in phases}
+    found = dict(bad)
+    for phase, volume in phases.items():
+        _, image = _upright(volume)
+        there = _run(coarse.one, image, image.grid, {}, bundle, lambda _: None)
+        found[phase] = place(
+            phase, volume, (coarse.probability[liver], coarse.grid), (there.probability[liver], there.grid), rules
+        )
+    return found
 
 
 def _channel(one: Pass, structure: Structure) -> int:
@@ -96,28 +153,50 @@ def _channel(one: Pass, structure: Structure) -> int:
 
 
 def _run(
-    one: Pass, array: NDArray[np.generic], grid: Grid, bundle: Bundle, tell: Callable[[float], None]
-) -> tuple[FloatArray, Grid]:
-    """Class probabilities (classes, k, j, i) on the pass's own grid."""
-    small_grid = grid.resampled(one.spacing_mm)
-    hu = resampled(array, small_grid.shape, small_grid.spacing_mm / grid.spacing_mm)
-    low, high = one.window_hu
-    scaled = (np.clip(hu, low, high) - low) * np.float32(2 / (high - low)) - 1
-    image = torch.from_numpy(np.asarray(scaled, dtype=np.float32))[None, None].to(bundle.device)
-    half = use_bfloat16(bundle.device)
-    total, done = _window_count(one, small_grid.shape), 0
+    one: Pass,
+    image: _Image,
+    view: Grid,
+    placed: Mapping[Phase, PlacedPhase],
+    bundle: Bundle,
+    tell: Callable[[float], None],
+    *,
+    box: Box = (slice(None), slice(None), slice(None)),
+) -> PassOutput:
+    """Class probabilities on the pass's own grid, over the part ``box`` of the image, whose grid is ``view``."""
+    small = view.resampled(one.spacing_mm)
+    require_memory(one, small.shape, bundle.device)
+    with told_when_short(one):
+        tensor = torch.from_numpy(_stacked(one, image, view, small, placed, box))[None].to(bundle.device)
+        half = use_bfloat16(bundle.device)
+        total, done = _window_count(one, small.shape), 0
 
-    def predict(patch: torch.Tensor) -> torch.Tensor:
-        nonlocal done
-        with torch.autocast(bundle.device.type, torch.bfloat16, enabled=half):
-            logits = one.network(patch)
-        done += len(patch)
-        tell(min(1.0, done / total))
-        return torch.softmax(logits.float(), dim=1)
+        def predict(patch: torch.Tensor) -> torch.Tensor:
+            nonlocal done
+            with torch.autocast(bundle.device.type, torch.bfloat16, enabled=half):
+                logits = one.network(patch)
+            done += len(patch)
+            tell(min(1.0, done / total))
+            return torch.softmax(logits.float(), dim=1)
 
-    with torch.inference_mode():
-        probability = one.inferer(image, predict)[0].float().cpu().numpy()
-    return np.asarray(probability), small_grid
+        with torch.inference_mode():
+            probability = one.inferer(tensor, predict)[0].float().cpu().numpy()
+    return PassOutput(one, np.asarray(probability), small)
+
+
+def _stacked(
+    one: Pass, image: _Image, view: Grid, small: Grid, placed: Mapping[Phase, PlacedPhase], box: Box
+) -> FloatArray:
+    """The input channels: the reference, then each phase that the pass asks for, ``UNSEEN`` where it is missing."""
+    stack = np.full((len(one.inputs), *small.shape), UNSEEN, dtype=np.float32)
+    # Limits that depend on the image are those of all of it, whatever part of it is looked at.
+    reference = resampled(image.array[box], small.shape, small.spacing_mm / view.spacing_mm)
+    stack[0] = scaled(reference, *limits(image.volume.array, one.intensity))
+    for channel, phase in enumerate(one.phases, start=1):
+        other = placed.get(phase)
+        if other is not None and other.volume is not None:
+            values, seen = averaged_onto(other.volume, small, shift_lps_mm=other.shift_lps_mm)
+            stack[channel][seen] = scaled(values[seen], *limits(other.volume.array, one.intensity))
+    return stack
 
 
 def _window_count(one: Pass, shape: tuple[int, int, int]) -> int:
@@ -125,22 +204,6 @@ def _window_count(one: Pass, shape: tuple[int, int, int]) -> int:
     patch = np.asarray(getattr(one.inferer, "roi_size", shape), dtype=float)
     step = patch * (1 - float(np.max(getattr(one.inferer, "overlap", 0.0))))
     return int(np.prod(np.ceil(np.maximum(0, np.asarray(shape) - patch) / step) + 1))
-
-
-def _values(one: Pass, bundle: Bundle) -> NDArray[np.uint8]:
-    table = np.zeros(1 + len(one.channels), dtype=np.uint8)
-    for channel, structure in one.channels.items():
-        table[channel] = bundle.values[structure]
-    return table
-
-
-def _enlarged_labels(probability: FloatArray, one: Pass, small: Grid, grid: Grid, bundle: Bundle) -> NDArray[np.uint8]:
-    table = _values(one, bundle)
-    enlarger = Enlarger(probability, grid.shape, grid.spacing_mm / small.spacing_mm)
-    labels = np.empty(grid.shape, dtype=np.uint8)
-    for k in range(grid.shape[0]):
-        labels[k] = table[enlarger.slice(k).argmax(axis=0)]
-    return labels
 
 
 def _around_liver(support: FloatArray, small: Grid, grid: Grid, around_mm: float) -> Box | None:
@@ -157,40 +220,3 @@ def _around_liver(support: FloatArray, small: Grid, grid: Grid, around_mm: float
         start = max(0, int(occupied[0] * step - pad))
         box.append(slice(start, min(grid.shape[axis], int(np.ceil((occupied[-1] + 1) * step + pad)))))
     return box[0], box[1], box[2]
-
-
-def _gate(support: FloatArray, small: Grid, grid: Grid, box: Box) -> Callable[[int], NDArray[np.bool_]]:
-    """For slice k of the box: where the coarse pass gives the liver at least some support."""
-    enlarger = Enlarger(support[None], grid.shape, grid.spacing_mm / small.spacing_mm)
-
-    def supported(k: int) -> NDArray[np.bool_]:
-        return np.asarray(enlarger.slice(box[0].start + k)[0, box[1], box[2]] > _COARSE_SUPPORT)
-
-    return supported
-
-
-def _merge(
-    labels: NDArray[np.uint8],
-    probability: FloatArray,
-    one: Pass,
-    small: Grid,
-    view: Grid,
-    gate: Callable[[int], NDArray[np.bool_]],
-    bundle: Bundle,
-) -> None:
-    """Writes the fine pass over the coarse labels of its box, in place.
-
-    Structures that the fine pass knows are its to decide; where it sees none of them, the coarse label stays if
-    it is of another structure. The liver and what lies in it need some support from the coarse pass.
-    """
-    table = _values(one, bundle)
-    own = np.zeros(256, dtype=bool)
-    own[table[1:]] = True
-    needs_support = np.isin(table, [bundle.values[s] for s in _IN_LIVER if s in bundle.values])
-    enlarger = Enlarger(probability, view.shape, view.spacing_mm / small.spacing_mm)
-    for k in range(view.shape[0]):
-        channel = enlarger.slice(k).argmax(axis=0)
-        channel[needs_support[channel] & ~gate(k)] = 0
-        found = table[channel]
-        coarse = np.where(own[labels[k]], np.uint8(0), labels[k])
-        labels[k] = np.where(found > 0, found, coarse)

@@ -48,7 +48,7 @@ class Intensity:
         return cls("window", float(low), float(high))
 
 
-def limits(array: NDArray[np.generic], intensity: Intensity) -> tuple[float, float]:
+def limits(array: NDArray[Any], intensity: Intensity) -> tuple[float, float]:
     """The values that become -1 and 1; an image without a value above zero keeps the range 0 to 1.
 
     For ``percentiles`` the whole image is meant, so take the limits before cutting a box out of it.
@@ -62,11 +62,11 @@ def limits(array: NDArray[np.generic], intensity: Intensity) -> tuple[float, flo
     return float(low), float(high) if high > low else float(low) + 1.0
 
 
-def scaled(array: NDArray[np.generic], low: float, high: float) -> FloatArray:
+def scaled(array: NDArray[Any], low: float, high: float) -> FloatArray:
     """Clips to ``low`` .. ``high`` and scales to -1..1."""
     return np.asarray((np.clip(array, low, high) - low) * np.float32(2 / (high - low)) - 1, dtype=np.float32)
 
 
-def to_network(array: NDArray[np.generic], intensity: Intensity) -> FloatArray:
+def to_network(array: NDArray[Any], intensity: Intensity) -> FloatArray:
     """A whole image as the network sees it, same shape, -1..1."""
     return scaled(array, *limits(array, intensity))

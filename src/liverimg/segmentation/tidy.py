@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,12 @@ import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, LabelMap, Structure
+
+Box = tuple[slice, slice, slice]
 
 _FULL_NEIGHBOURHOOD = 26
 # Vessels, ducts and tumours lie inside the liver: it is one piece only together with them.
@@ -55,27 +58,45 @@ def tidy(labels: LabelMap, rules: TidyRules) -> LabelMap:
         New labels on the same grid. Without a liver of credible size the array is all zero.
     """
     array = np.array(labels.array)
-    _keep_one_liver(array, labels)
-    liver = np.isin(array, [labels.structures[s] for s in _ONE_LIVER if s in labels.structures])
+    # Everything happens in boxes: most of a scan is far from any structure.
+    boxes = {value: box for value, box in enumerate(find_objects(array), start=1) if box is not None}
+    organ = _common([boxes[v] for v in _values(labels, *_ONE_LIVER) if v in boxes])
+    if organ is None:
+        return LabelMap(np.zeros_like(array), labels.grid, labels.structures, labels.lesions)
+    _keep_one_liver(array[organ], labels)
+    liver = np.isin(array[organ], _values(labels, *_ONE_LIVER))
     if liver.sum() * labels.grid.voxel_ml < rules.smallest_liver_ml:
         return LabelMap(np.zeros_like(array), labels.grid, labels.structures, labels.lesions)
-    _drop_stray_tumours(array, labels, liver, rules.tumour_reach_mm)
+    _drop_stray_tumours(array[organ], labels, liver, rules.tumour_reach_mm)
     for structure, smallest_ml in rules.smallest_fragment_ml.items():
-        if structure in labels.structures:
-            _drop_crumbs(array, labels, structure, smallest_ml)
+        box = boxes.get(labels.structures.get(structure, 0))
+        if box is not None:
+            _drop_crumbs(array[box], labels, structure, smallest_ml)
     return LabelMap(array, labels.grid, labels.structures, labels.lesions)
 
 
+def _values(labels: LabelMap, *structures: Structure) -> list[int]:
+    return [labels.structures[s] for s in structures if s in labels.structures]
+
+
+def _common(boxes: Sequence[Box]) -> Box | None:
+    """The box around all of them."""
+    if not boxes:
+        return None
+    k, j, i = (slice(min(b[a].start for b in boxes), max(b[a].stop for b in boxes)) for a in range(3))
+    return k, j, i
+
+
 def _keep_one_liver(array: NDArray[np.uint8], labels: LabelMap) -> None:
-    values = [labels.structures[s] for s in _ONE_LIVER if s in labels.structures]
-    whole = np.isin(array, values)
+    """Drops the smaller pieces and fills the holes of the largest, in place; the array is a part of the labels."""
+    whole = np.isin(array, _values(labels, *_ONE_LIVER))
     if not whole.any():
         return
-    largest = cc3d.largest_k(whole, k=1, connectivity=_FULL_NEIGHBOURHOOD).astype(bool)
+    largest = cc3d.largest_k(np.ascontiguousarray(whole), k=1, connectivity=_FULL_NEIGHBOURHOOD).astype(bool)
     liver = labels.structures[Structure.LIVER]
     array[(array == liver) & ~largest] = 0
     box = _bounding_box(largest)
-    filled = fill_voids.fill(largest[box])
+    filled = fill_voids.fill(np.ascontiguousarray(largest[box]))
     inside = array[box]
     inside[filled & (inside == 0)] = liver
 
@@ -84,10 +105,10 @@ def _drop_stray_tumours(array: NDArray[np.uint8], labels: LabelMap, liver: NDArr
     if Structure.TUMOUR not in labels.structures:
         return
     value = labels.structures[Structure.TUMOUR]
-    tumour = array == value
+    tumour = np.ascontiguousarray(array == value)
     if not tumour.any():
         return
-    largest = cc3d.largest_k(liver, k=1, connectivity=_FULL_NEIGHBOURHOOD).astype(bool)
+    largest = cc3d.largest_k(np.ascontiguousarray(liver), k=1, connectivity=_FULL_NEIGHBOURHOOD).astype(bool)
     pieces, count = cc3d.connected_components(tumour, connectivity=_FULL_NEIGHBOURHOOD, return_N=True)
     near = within(largest, labels.grid, reach_mm)
     kept = np.unique(pieces[near & tumour])
@@ -97,7 +118,9 @@ def _drop_stray_tumours(array: NDArray[np.uint8], labels: LabelMap, liver: NDArr
 
 def _drop_crumbs(array: NDArray[np.uint8], labels: LabelMap, structure: Structure, smallest_ml: float) -> None:
     value = labels.structures[structure]
-    pieces = cc3d.connected_components(array == value, connectivity=_FULL_NEIGHBOURHOOD)
+    # Padded: cc3d fails on arrays one voxel thick, such as two voxels with a gap between them.
+    padded = np.pad(array == value, 1)
+    pieces = cc3d.connected_components(padded, connectivity=_FULL_NEIGHBOURHOOD)[1:-1, 1:-1, 1:-1]
     small = np.bincount(pieces.ravel()) * labels.grid.voxel_ml < smallest_ml
     small[0] = False
     # A crumb of tumour, vein or duct in the liver is liver after all; elsewhere it is nothing.
@@ -117,7 +140,7 @@ def within(mask: NDArray[np.bool_], grid: Grid, distance_mm: float) -> NDArray[n
     return result
 
 
-def _bounding_box(mask: NDArray[np.bool_], pad: NDArray[np.int_] | None = None) -> tuple[slice, slice, slice]:
+def _bounding_box(mask: NDArray[np.bool_], pad: NDArray[np.int_] | None = None) -> Box:
     pad = np.zeros(3, dtype=int) if pad is None else pad
     slices = []
     for axis in range(3):

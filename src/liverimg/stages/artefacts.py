@@ -6,7 +6,9 @@ from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
+from numpy.typing import NDArray
 
+from liverimg.core.errors import InputRefusedError
 from liverimg.core.labels import LIVER_CONTENTS, LabelMap, LabelQuality, Structure
 from liverimg.core.study import Series, Study
 from liverimg.core.volume import Quantity, Volume
@@ -31,14 +33,26 @@ def read_study(workspace: Workspace) -> Study:
 
 def _reference_row(workspace: Workspace) -> tuple[records.Record, int]:
     record = workspace.record(Artefact.STUDY, "study")
+    if record["reference_volume"] is None:
+        raise InputRefusedError("the study holds no CT or MR volume, only ultrasound; this needs one of them")
     files = [v["file"] for v in record["volumes"]]
     index = files.index(record["reference_volume"])
     return record["volumes"][index], index
 
 
+def reference_index(workspace: Workspace) -> int:
+    """Which of the study's series labels and measurements refer to."""
+    return _reference_row(workspace)[1]
+
+
 def read_reference(workspace: Workspace) -> tuple[Series, Volume]:
     """The series that labels and measurements refer to, with its voxels on the grid of ``study.json``."""
-    row, index = _reference_row(workspace)
+    return read_series(workspace, reference_index(workspace))
+
+
+def read_series(workspace: Workspace, index: int) -> tuple[Series, Volume]:
+    """One of the study's series, with its voxels on the grid of ``study.json``."""
+    row = workspace.record(Artefact.STUDY, "study")["volumes"][index]
     series = read_study(workspace).series[index]
     stored = nifti.read_volume(workspace.folder / row["file"], Quantity(row["quantity"]))
     return series, Volume(stored.array, series.grid, stored.quantity)
@@ -59,8 +73,19 @@ def reference_record(workspace: Workspace) -> records.Record:
     }
 
 
-def put_labels(draft: Draft, labels: LabelMap, quality: LabelQuality) -> None:
-    """Writes labels, their names and their quality, with a fingerprint of each structure as it was drawn."""
+def put_labels(
+    draft: Draft, labels: LabelMap, quality: LabelQuality, *, confidence: NDArray[np.uint8] | None = None
+) -> None:
+    """Writes labels, their names and their quality, with a fingerprint of each structure as it was drawn.
+
+    Args:
+        draft: Of the stage.
+        labels: Complete.
+        quality: How far they can be trusted.
+        confidence: Probability of each voxel's label in percent, when a model gave one.
+    """
+    if confidence is not None:
+        nifti.write_percent(draft.path(Artefact.CONFIDENCE), confidence, labels.grid)
     nifti.write_labels(draft.path(Artefact.LABELS), labels)
     draft.put_record(Artefact.LABEL_NAMES, "labels", label_names_to_record(labels))
     record = quality_to_record(quality) | {"drawn_sha256": _fingerprints(labels)}
@@ -106,6 +131,8 @@ def read_quality(workspace: Workspace, labels: LabelMap) -> LabelQuality:
         quality,
         origin="edited",
         surface_error_mm={s: mm for s, mm in quality.surface_error_mm.items() if s not in corrected},
+        lesion_error_mm={} if Structure.TUMOUR in corrected else quality.lesion_error_mm,
+        findings=tuple(f for f in quality.findings if f.structure not in corrected),
         not_visible={s: why for s, why in quality.not_visible.items() if s not in corrected},
         incomplete={s: why for s, why in quality.incomplete.items() if s not in corrected},
     )

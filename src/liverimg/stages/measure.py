@@ -37,7 +37,8 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
         constants = replace(constants, minimum_lesion_volume_ml=settings.minimum_lesion_volume_ml)
     missing = phase_warnings(read_study(workspace), series)
     measured = survey(volume, labels, quality, settings=constants, sources=(series.series_instance_uid,))
-    measured = replace(measured, warnings=quality.notes + measured.warnings + missing)
+    found = tuple(finding.sentence for finding in quality.findings)
+    measured = replace(measured, warnings=quality.notes + found + measured.warnings + missing)
     progress(1.0)
     drawn = {
         "origin": quality.origin,

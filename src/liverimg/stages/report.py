@@ -18,6 +18,7 @@ from liverimg.workspace import Artefact, Draft, Workspace, hash_tree
 _ORIGINS = {
     "model": "drawn by the model",
     "external": "given with --labels, drawn elsewhere",
+    "external_model": "drawn by a model of another program",
     "edited": "corrected by hand after they were drawn",
 }
 

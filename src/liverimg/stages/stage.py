@@ -56,8 +56,15 @@ def settings_record(settings: Any) -> dict[str, Any]:
     return {
         f.name: _plain(getattr(settings, f.name))
         for f in fields(settings)
-        if f.metadata.get("key", True) and not isinstance(getattr(settings, f.name), Path)
+        if f.metadata.get("key", True) and not _is_path(getattr(settings, f.name))
     }
+
+
+def _is_path(value: Any) -> bool:
+    """A path, or a choice of paths."""
+    return isinstance(value, Path) or (
+        isinstance(value, Mapping) and bool(value) and all(isinstance(v, Path) for v in value.values())
+    )
 
 
 def stage_key(stage: Stage, settings: Any, *, reads: Mapping[str, str | None], depends_on: Mapping[str, str]) -> str:
