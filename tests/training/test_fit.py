@@ -1,5 +1,6 @@
 """Learning: the loss means what it says, a step lowers it, a resumed run is the same run."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from liverimg.core.errors import InputRefusedError, UsageError
 from liverimg.core.labels import Structure
 from liverimg.segmentation.intensity import Intensity
 from liverimg.segmentation.network import WideUNet
+from liverimg.training.curves import curves
 from liverimg.training.dataset import ExampleStream, StoredMap, stored_maps, to_input
 from liverimg.training.fit import (
     FitSettings,
@@ -19,7 +22,6 @@ from liverimg.training.fit import (
     fit,
     load_state,
     new_state,
-    rate_at,
     save_state,
     save_weights,
     train_step,
@@ -56,11 +58,12 @@ def _stream(maps: list[StoredMap], start: int = 0) -> ExampleStream:
     )
 
 
-def _run(state: FitState, maps: list[StoredMap], settings: FitSettings) -> None:
+def _run(state: FitState, maps: list[StoredMap], settings: FitSettings, until_step: int | None = None) -> None:
     fit(
         state,
-        _stream(maps, state.step),
+        _stream(maps, state.step * settings.examples_per_step),
         settings,
+        until_step=until_step,
         class_weights=torch.ones(4),
         either=(2, 3),
         device=torch.device("cpu"),
@@ -117,24 +120,24 @@ def test_steps_lower_the_loss(maps: list[StoredMap]) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_a_resumed_run_is_the_same_run(maps: list[StoredMap], tmp_path: Path) -> None:
-    whole = new_state(_network(), SETTINGS)
-    _run(whole, maps, SETTINGS)
+@pytest.mark.parametrize(("batch", "accumulate", "workers"), [(1, 1, 0), (2, 2, 0), (1, 2, 2)])
+def test_a_resumed_run_is_the_same_run(
+    maps: list[StoredMap], tmp_path: Path, batch: int, accumulate: int, workers: int
+) -> None:
+    settings = replace(SETTINGS, batch=batch, accumulate=accumulate, workers=workers)
+    whole = new_state(_network(), settings)
+    _run(whole, maps, settings)
 
-    first = new_state(_network(), SETTINGS)
-    for number, (image, labels) in enumerate(torch.utils.data.DataLoader(_stream(maps), batch_size=1)):
-        if number == 3:
-            break
-        for group in first.optimiser.param_groups:
-            group["lr"] = rate_at(first.step / SETTINGS.steps, first.step, SETTINGS)
-        train_step(first, image, labels, torch.ones(4), half=_half(), either=(2, 3))
+    first = new_state(_network(), settings)
+    _run(first, maps, settings, until_step=3)
+    assert first.step == 3
     save_state(first, tmp_path / "checkpoint")
 
     torch.manual_seed(77)
-    second = new_state(WideUNet(out_channels=4, channels=(4, 8), width=4, num_res_units=1), SETTINGS)
+    second = new_state(WideUNet(out_channels=4, channels=(4, 8), width=4, num_res_units=1), settings)
     load_state(second, tmp_path / "checkpoint")
     assert second.step == 3
-    _run(second, maps, SETTINGS)
+    _run(second, maps, settings)
     assert second.step == whole.step == 6
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[name]), name
@@ -142,10 +145,71 @@ def test_a_resumed_run_is_the_same_run(maps: list[StoredMap], tmp_path: Path) ->
         assert torch.equal(value, second.average[name]), name
 
 
-def _half() -> bool:
-    from liverimg.segmentation.precision import use_bfloat16
+def test_the_state_of_chance_is_kept(tmp_path: Path) -> None:
+    state = new_state(_network(), SETTINGS)
+    torch.manual_seed(5)
+    save_state(state, tmp_path / "checkpoint")
+    expected = torch.rand(3)
+    torch.manual_seed(6)
+    load_state(state, tmp_path / "checkpoint")
+    assert torch.equal(torch.rand(3), expected)
 
-    return use_bfloat16(torch.device("cpu"))
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    save_state(new_state(_network(), SETTINGS), tmp_path / "checkpoint")
+    wider = new_state(WideUNet(out_channels=5, channels=(4, 8), width=4, num_res_units=1), SETTINGS)
+    with pytest.raises(InputRefusedError, match="another network"):
+        load_state(wider, tmp_path / "checkpoint")
+    (tmp_path / "checkpoint").write_bytes(b"\0" * 100)
+    with pytest.raises(InputRefusedError, match="damaged"):
+        load_state(wider, tmp_path / "checkpoint")
+
+
+def test_batches_are_made_of_the_same_examples_however_they_are_cut(maps: list[StoredMap]) -> None:
+    seen = {}
+    for batch, accumulate in ((4, 1), (2, 2), (1, 4)):
+        images: list[torch.Tensor] = []
+        state = new_state(_network(), SETTINGS)
+        state.network.register_forward_pre_hook(lambda _, given, kept=images: kept.append(given[0].detach()))
+        _run(state, maps, replace(SETTINGS, steps=1, batch=batch, accumulate=accumulate))
+        assert [len(i) for i in images] == [batch] * accumulate
+        seen[batch] = torch.cat(images)
+    assert torch.equal(seen[4], seen[2])
+    assert torch.equal(seen[4], seen[1])
+
+
+def test_a_loss_that_is_no_number_ends_the_run() -> None:
+    state = new_state(_network(), SETTINGS)
+    image, labels = torch.full((1, 1, 8, 8, 8), float("nan")), torch.ones(1, 8, 8, 8, dtype=torch.uint8)
+    with pytest.raises(UsageError, match="lower learning rate"):
+        train_step(state, image, labels, torch.ones(4), half=False)
+
+
+def test_curves_are_written_for_tensorboard(maps: list[StoredMap], tmp_path: Path) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    state = new_state(_network(), SETTINGS)
+    with curves(tmp_path / "curves") as write:
+        fit(
+            state,
+            _stream(maps),
+            replace(SETTINGS, steps=2),
+            class_weights=torch.ones(4),
+            either=(2, 3),
+            device=torch.device("cpu"),
+            on_save=lambda _: None,
+            watch=write,
+        )
+    events = reader.EventAccumulator(str(tmp_path / "curves")).Reload()
+    assert [e.step for e in events.Scalars("loss")] == [1, 2]
+
+
+def test_without_tensorboard_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with curves(tmp_path / "curves") as write:
+        assert write is None
+    assert "pip install 'liverimg[train]'" in caplog.text
 
 
 def test_the_clock_can_end_a_run(maps: list[StoredMap]) -> None:

@@ -14,7 +14,7 @@ from liverimg.training.looks import Look, draw_patient, look_of
 from liverimg.training.scanner import Exposure, Scanner, draw_exposure, scan
 from liverimg.training.synthesis import EITHER, FINE, IGNORED, PHASE_TIMES, Example, Recipe, draw_times, make_example
 from liverimg.training.tissues import IN_LIVER, TUMOUR_TISSUES, Tissue, channel_table
-from liverimg.training.visibility import unseen
+from liverimg.training.visibility import too_thin, unseen
 from liverimg.training.warp import NoiseBank
 
 CHANNELS = {
@@ -139,6 +139,16 @@ def test_what_shows_in_no_phase_counts_neither_way() -> None:
     assert unseen(painting, [middling], exposure)[twig]
     assert not unseen(painting, [middling], exposure)[trunk]
     assert not unseen(painting, [faint, clear], exposure).any()
+
+
+def test_vessels_below_three_millimetres_count_neither_way() -> None:
+    tissue = np.full((30, 30, 30), Tissue.LIVER, dtype=np.uint8)
+    tissue[:, 4:8, 4:8] = Tissue.PORTAL_VEIN
+    tissue[15, 8:25, 5] = Tissue.PORTAL_VEIN
+    thin = too_thin(tissue, 1.5)
+    assert thin[15, 8:25, 5].all()
+    assert thin.sum() == 17
+    assert not too_thin(tissue, 4.0).any()
 
 
 def test_thick_slices_blur_along_the_body_only() -> None:

@@ -6,12 +6,16 @@ import argparse
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 
+from liverimg.core.labels import Structure
+
 _HEAD_BIAS = "head.1.bias"
+_MISSED = "it was not found in any case that was kept from the training; it is unknown, not far"
 
 
 def install(bundle: Path, weights: Path, name: str) -> None:
@@ -61,6 +65,36 @@ def record_scores(bundle: Path, scores: dict[str, Any]) -> None:
     kept = {name: scores[name] for name in ("synthetic", "phantom", "real") if name in scores}
     metadata["eval_metrics"] = kept
     path.write_text(json.dumps(metadata, indent=4) + "\n", encoding="utf-8")
+
+
+def record_validation(bundle: Path, scores: Mapping[str, Any]) -> None:
+    """Writes into the contract what ``liverimg evaluate`` found on labelled cases that the model never saw.
+
+    Structures that were scored are proven from now on. Without a figure for the liver the model stays unevaluated.
+
+    Args:
+        bundle: The model's folder.
+        scores: Summary from :func:`liverimg.training.scoring.summary`.
+    """
+    path = bundle / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    contract = metadata["liverimg"]
+    known = {name: mm for name, mm in scores["surface_error_mm"].items() if mm is not None}
+    for entry in contract["passes"]:
+        drawn = set(entry["channels"].values())
+        entry["surface_error_mm"] = {**entry.get("surface_error_mm", {}), **_among(known, drawn)}
+    missed = {name for name, one in scores["structures"].items() if one["cases"] and name not in known}
+    unproven = {s: _MISSED if s in missed else why for s, why in contract.get("unproven", {}).items()}
+    contract["unproven"] = {s: why for s, why in unproven.items() if s not in known}
+    contract["evaluated"] = contract.get("evaluated", True) or "liver" in known
+    # Unions of structures are scored as well; the contract speaks of structures.
+    named = {key: {n: v for n, v in scores[key].items() if n in set(Structure)} for key in ("dice", "surface_error_mm")}
+    metadata["eval_metrics"] = {**metadata.get("eval_metrics", {}), "validation": {**scores, **named}}
+    path.write_text(json.dumps(metadata, indent=4) + "\n", encoding="utf-8")
+
+
+def _among(known: Mapping[str, float], drawn: set[str]) -> dict[str, float]:
+    return {name: mm for name, mm in known.items() if name in drawn}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,7 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
         seed: int,
         start: int = 0,
         stop: int | None = None,
+        make: Callable[..., Example] = make_example,
     ) -> None:
         super().__init__()
         if not maps:
@@ -77,6 +78,7 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
         self._seed = seed
         self._start = start
         self._stop = stop
+        self._make = make
         self._loaded: dict[int, NDArray[np.uint8]] = {}
         self._noise: NoiseBank | None = None
 
@@ -88,7 +90,7 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
         which = self._draw(rng)
         if which not in self._loaded:
             self._loaded[which] = self._maps[which].load()
-        return make_example(
+        return self._make(
             self._loaded[which],
             map_spacing_mm=self._maps[which].spacing_mm,
             recipe=self._recipe,
@@ -105,13 +107,16 @@ class ExampleStream(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.T
         pool = real if real and (not grown or rng.random() < _REAL_TREES_SHARE) else grown
         return pool[int(rng.integers(len(pool)))]
 
+    def tensors(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Example ``number`` as the network takes it: image (inputs, k, j, i) and labels (k, j, i)."""
+        example = self.example(number)
+        return torch.from_numpy(to_input(example, self._intensity)), torch.from_numpy(example.labels)
+
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         worker = torch.utils.data.get_worker_info()
         torch.set_num_threads(1)
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         number = self._start + first
         while self._stop is None or number < self._stop:
-            example = self.example(number)
-            image = torch.from_numpy(to_input(example, self._intensity))
-            yield image, torch.from_numpy(example.labels)
+            yield self.tensors(number)
             number += step

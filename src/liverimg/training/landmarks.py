@@ -112,18 +112,22 @@ def _hilum(
     liver: BoolArray, line: FloatArray, first: int, last: int, spacing_mm: float, rng: np.random.Generator
 ) -> FloatArray:
     """The hollow in front of the cava, at mid height, (k, j, i) in voxels."""
-    surround = ndimage.gaussian_filter(liver.astype(np.float32), _HILUM_BLUR_MM / spacing_mm)
-    outside = ~ndimage.binary_dilation(liver, iterations=max(1, round(2 / spacing_mm)))
+    # The hilum is never further than this from the cava: nothing else needs looking at.
+    near = round(70.0 / spacing_mm)
+    low = np.maximum(0, np.floor(line[first:last].min(axis=0)).astype(int) - near)
+    high = np.minimum(liver.shape[1:], np.ceil(line[first:last].max(axis=0)).astype(int) + near)
+    part = liver[first:last, low[0] : high[0], low[1] : high[1]]
+    surround = ndimage.gaussian_filter(part.astype(np.float32), _HILUM_BLUR_MM / spacing_mm, mode="constant")
+    outside = ~ndimage.binary_dilation(part, iterations=max(1, round(2 / spacing_mm)))
     height = last - first
-    k, j, i = np.indices(liver.shape, dtype=np.float32)
-    ahead_mm = (line[:, 0][:, None, None] - j) * spacing_mm
-    right_mm = (line[:, 1][:, None, None] - i) * spacing_mm
-    level = (k - first) / height
+    level = (np.arange(height, dtype=np.float32) / height)[:, None, None]
+    ahead_mm = (line[first:last, 0][:, None, None] - np.arange(low[0], high[0])[None, :, None]) * spacing_mm
+    right_mm = (line[first:last, 1][:, None, None] - np.arange(low[1], high[1])[None, None, :]) * spacing_mm
     window = outside & (level > 0.2) & (level < 0.75) & (ahead_mm > 15) & (ahead_mm < 60) & (np.abs(right_mm) < 30)
     score = surround - 0.4 * np.abs(level - 0.5) - 0.004 * np.abs(ahead_mm - 32) - 0.003 * np.abs(right_mm)
     score = np.where(window, score, -np.inf)
     if not np.isfinite(score).any():
         middle = (first + last) // 2
         return np.array([middle, line[middle, 0] - 30 / spacing_mm, line[middle, 1]])
-    found = np.array(np.unravel_index(int(score.argmax()), score.shape), dtype=float)
+    found = np.add(np.unravel_index(int(score.argmax()), score.shape), (first, *low))
     return found + rng.normal(0, 2.0 / spacing_mm, size=3)

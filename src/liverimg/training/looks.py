@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liverimg.training.tissues import TUMOUR_TISSUES, Tissue
+from liverimg.training.tissues import Tissue
 
 FloatArray = NDArray[np.float32]
 
@@ -91,11 +91,6 @@ class Look:
     hu: FloatArray
     texture: FloatArray
     lesion_hu: FloatArray
-
-    def contrast_hu(self, kind: int) -> float:
-        """The strongest difference from the liver that a lesion of a kind (from 1 on) shows anywhere."""
-        values = self.lesion_hu[kind, [int(t) for t in TUMOUR_TISSUES]]
-        return float(np.abs(values - self.hu[Tissue.LIVER]).max())
 
 
 @cache

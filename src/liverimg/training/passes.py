@@ -20,6 +20,7 @@ class TrainingPass:
 
     Attributes:
         name: ``coarse`` or ``fine``.
+        modality: DICOM modality of the images.
         channels: Structure of each network channel but the background.
         intensity: How values are brought to -1..1.
         inputs: What the network's input channels hold: ``reference``, then further phases.
@@ -29,6 +30,7 @@ class TrainingPass:
     """
 
     name: str
+    modality: str
     channels: Mapping[int, Structure]
     intensity: Intensity
     inputs: tuple[str, ...]
@@ -45,6 +47,7 @@ def read_pass(bundle: Path, name: str) -> TrainingPass:
     found = next(p for p in metadata["liverimg"]["passes"] if p["name"] == name)
     return TrainingPass(
         name=name,
+        modality=str(metadata["liverimg"]["modalities"][0]),
         channels={int(c): Structure(s) for c, s in found["channels"].items() if s != "background"},
         intensity=Intensity.from_contract(found),
         inputs=tuple(found.get("inputs", ["reference"])),

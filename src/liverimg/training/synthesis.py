@@ -14,7 +14,7 @@ from liverimg.training.lesions import LesionSizes, Painting, paint
 from liverimg.training.looks import Patient, draw_patient, look_of
 from liverimg.training.scanner import AIR_HU, Scanner, cut_view, draw_exposure, scan
 from liverimg.training.tissues import ARM_TISSUES, Tissue
-from liverimg.training.visibility import unseen
+from liverimg.training.visibility import too_thin, unseen
 from liverimg.training.warp import Bending, FloatArray, NoiseBank, Shape, gather, patch_coordinates
 
 IGNORED = 255
@@ -90,8 +90,8 @@ class Example:
     Attributes:
         hu: CT per input of the recipe, shape (inputs, k, j, i); ``AIR_HU`` where a phase is missing.
         present: Which inputs there are.
-        labels: Network channels, 0 the background, ``IGNORED`` outside the scan and where nothing can be seen of
-            what is there.
+        labels: Network channels, 0 the background, ``IGNORED`` outside the scan, where nothing can be seen of what
+            is there, and where a grown vessel is too thin to matter.
         tissue: What each voxel was made of.
         phases: Contrast time of each input, as in :class:`liverimg.training.looks.Look`; NaN where missing.
     """
@@ -125,17 +125,9 @@ def make_example(
         veins_merged: Whether the map's veins are told apart by guess only: their labels become ``EITHER``.
     """
     spacing = np.full(3, recipe.spacing_mm)
-    where = patch_coordinates(
-        _middle(tissue_map, map_spacing_mm, recipe, rng),
-        recipe.shape,
-        spacing_mm=spacing,
-        map_spacing_mm=map_spacing_mm,
-        bending=recipe.bending,
-        rng=rng,
-    )
-    tissue = gather(tissue_map, where, outside=Tissue.AIR)
+    tissue = placed(tissue_map, map_spacing_mm, recipe, rng)
     patient = draw_patient(rng)
-    _vary(tissue, patient, recipe, noise, rng)
+    vary(tissue, patient, recipe, noise, rng)
     painting = paint(tissue, patient, spacing_mm=spacing, sizes=recipe.lesions, noise=noise, rng=rng)
     exposure = draw_exposure(recipe.scanner, recipe.spacing_mm, rng)
     seen = cut_view(recipe.shape, scanner=recipe.scanner, rng=rng)
@@ -152,6 +144,8 @@ def make_example(
     labels = channels[tissue]
     if veins_merged:
         labels[np.isin(tissue, (Tissue.HEPATIC_VEIN, Tissue.PORTAL_VEIN))] = EITHER
+    else:  # people drew the real trees: what they outlined is to be outlined
+        labels[too_thin(tissue, recipe.spacing_mm)] = IGNORED
     labels[unseen(painting, looks, exposure)] = IGNORED
     labels[~seen] = IGNORED
     return Example(images, tuple(not np.isnan(t) for t in times), labels, tissue, times)
@@ -182,6 +176,21 @@ def breathed(painting: Painting, spacing_mm: float, rng: np.random.Generator) ->
     return Painting(painting.tissue[moved], painting.kind[moved], painting.weight[moved], metal)
 
 
+def placed(
+    tissue_map: NDArray[np.uint8], map_spacing_mm: float, recipe: Recipe, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """The patch of a randomly bent body around its liver, air where the map ends."""
+    where = patch_coordinates(
+        _middle(tissue_map, map_spacing_mm, recipe, rng),
+        recipe.shape,
+        spacing_mm=np.full(3, recipe.spacing_mm),
+        map_spacing_mm=map_spacing_mm,
+        bending=recipe.bending,
+        rng=rng,
+    )
+    return gather(tissue_map, where, outside=Tissue.AIR)
+
+
 def _middle(
     tissue_map: NDArray[np.uint8], map_spacing_mm: float, recipe: Recipe, rng: np.random.Generator
 ) -> NDArray[np.float64]:
@@ -194,7 +203,7 @@ def _middle(
     return np.asarray(anchor + rng.normal(0, recipe.wander_mm) / map_spacing_mm)
 
 
-def _vary(
+def vary(
     tissue: NDArray[np.uint8], patient: Patient, recipe: Recipe, noise: NoiseBank, rng: np.random.Generator
 ) -> None:
     """Arms up, gallbladder out, ascites, a nodular liver: changes whole tissues in place."""

@@ -17,10 +17,13 @@ BoolArray = NDArray[np.bool_]
 
 _TREES = (Tissue.HEPATIC_VEIN, Tissue.PORTAL_VEIN, Tissue.BILE_DUCT)
 _ABLATED = (Tissue.ABLATION_ZONE, Tissue.ABLATION_RIM)
+# Vessels from 3 mm on cool what is heated beside them (see the heat sink in the clinical reference), and people who
+# outline vessels seldom follow them further. Ducts inside the liver are dilated from about there on.
+_LEAST_VESSEL_MM = 3.0
 # A vessel must stand out by this much after blurring, and by this share of the noise.
 _LEAST_VESSEL_HU = 5.0
 _LEAST_VESSEL_TO_NOISE = 0.5
-# A lesion must differ from the liver by this much somewhere, and by this share of the noise.
+# A lesion must differ from the liver by this much on average, and by this share of the noise.
 _LEAST_LESION_HU = 8.0
 _LEAST_LESION_TO_NOISE = 0.8
 
@@ -41,9 +44,33 @@ def unseen(painting: Painting, looks: Sequence[Look], exposure: Exposure) -> Boo
     _hide_vessels(hidden, painting, looks, exposure)
     least = max(_LEAST_LESION_HU, _LEAST_LESION_TO_NOISE * exposure.noise_hu)
     for kind in range(1, len(looks[0].lesion_hu)):
-        if max(look.contrast_hu(kind) for look in looks) < least:
-            hidden |= painting.kind == kind
+        where = painting.kind == kind
+        if where.any() and max(_mean_contrast_hu(painting, where, kind, look) for look in looks) < least:
+            hidden |= where
     return hidden
+
+
+def _mean_contrast_hu(painting: Painting, where: BoolArray, kind: int, look: Look) -> float:
+    """How far the lesions of a kind differ from the liver, mean over their voxels."""
+    difference = np.abs(look.lesion_hu[kind][painting.tissue[where]] - look.hu[Tissue.LIVER])
+    return float((difference * np.clip(painting.weight[where], 0, 1)).mean())
+
+
+def too_thin(tissue: NDArray[np.uint8], spacing_mm: float) -> BoolArray:
+    """Voxels of vessels and ducts that are thinner than 3 mm there; shape (k, j, i).
+
+    Method: what a binary opening with a cube of that width takes away; nothing where a voxel is as wide.
+    """
+    thin = np.zeros(tissue.shape, dtype=bool)
+    width = round(_LEAST_VESSEL_MM / spacing_mm)
+    if width < 2:
+        return thin
+    cube = np.ones((width, width, width), dtype=bool)
+    for tree in _TREES:
+        mask = tissue == tree
+        if mask.any():
+            thin |= mask & ~ndimage.binary_opening(mask, cube)
+    return thin
 
 
 def _hide_vessels(hidden: BoolArray, painting: Painting, looks: Sequence[Look], exposure: Exposure) -> None:
