@@ -4,14 +4,14 @@ Run from the repository's root, for instance::
 
     python benchmarks/evaluate_model.py scores.json --real ../shared/data/ct_ircadb01 --phantoms 4
 
-Training maps for ``--maps`` and ``--fine`` come from ``python -m liverimg.training.maps`` and ``fine_maps``.
+Training maps for ``--maps`` and ``--fine`` come from ``python -m liverimg.training.anatomy.maps`` and ``fine_maps``.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from liverimg.training.evaluate import main
+from liverimg.training.scoring.evaluate import main
 
 BUNDLE = Path(__file__).resolve().parent.parent / "models" / "liver_ct"
 

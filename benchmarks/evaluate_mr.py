@@ -7,7 +7,7 @@ Run from the repository's root, for instance::
 
 Beside each score stand two peers: the CT model's coarse network on the MR image stretched to its window, and the
 largest piece above the one threshold that fits the truth best. Training maps for ``--maps`` come from
-``python -m liverimg.training.maps`` and ``fine_maps``.
+``python -m liverimg.training.anatomy.maps`` and ``fine_maps``.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from liverimg.training.mr_evaluate import main
+from liverimg.training.scoring.mr_evaluate import main
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLE, CT = ROOT / "models" / "liver_mr", ROOT / "models" / "liver_ct"

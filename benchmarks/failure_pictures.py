@@ -25,7 +25,7 @@ from liverimg.files.tables import read_table
 from liverimg.segmentation.bundle import open_bundle
 from liverimg.segmentation.infer import segment_volume
 from liverimg.segmentation.tidy import TidyRules, tidy
-from liverimg.training.cases import Case, synthetic_cases
+from liverimg.training.scoring.cases import Case, synthetic_cases
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {

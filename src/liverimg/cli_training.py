@@ -58,8 +58,8 @@ def train(
 ) -> None:
     """Retrain a model on labelled cases of your own; a run that was stopped goes on when the command is repeated."""
     from liverimg.terminal import TrainingWatcher, show_trained
-    from liverimg.training.request import Request
-    from liverimg.training.retrain import retrain
+    from liverimg.training.retraining.request import Request
+    from liverimg.training.retraining.retrain import retrain
 
     if passes not in _PASSES:
         raise UsageError(f"--pass {passes!r}: expected coarse, fine or both")
@@ -116,8 +116,8 @@ def evaluate(
 ) -> None:
     """Score a model on labelled cases: overlap, surfaces, lesions, and the error of the measurements that follow."""
     from liverimg.terminal import TrainingWatcher, show_scores
-    from liverimg.training.evaluation import Request, refuse_unless_passed
-    from liverimg.training.evaluation import evaluate as run
+    from liverimg.training.scoring.evaluation import Request, refuse_unless_passed
+    from liverimg.training.scoring.evaluation import evaluate as run
 
     request = Request(
         bundle=bundle,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from liverimg.pipeline.runner import Outcome
-    from liverimg.training.learning import Moment
+    from liverimg.training.learning.steps import Moment
 
 _VERBS = {
     "ingest": "Reading the study",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from liverimg.training.tissues import Tissue
+from liverimg.training.synthesis.tissues import Tissue
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from liverimg.core.errors import InputRefusedError
-from liverimg.training.adapting import Part, adapted, set_in
-from liverimg.training.body_sources import named_body
-from liverimg.training.mesh_body import filled, painted, read_triangles
-from liverimg.training.metrics import dice
-from liverimg.training.tissues import Tissue
+from liverimg.training.anatomy.adapting import Part, adapted, set_in
+from liverimg.training.anatomy.body_sources import named_body
+from liverimg.training.anatomy.mesh_body import filled, painted, read_triangles
+from liverimg.training.scoring.metrics import dice
+from liverimg.training.synthesis.tissues import Tissue
 
 
 def _ball(shape: tuple[int, ...], centre: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:

@@ -16,9 +16,18 @@ from liverimg.segmentation.bundle import Bundle, Pass
 from liverimg.segmentation.confidence import Calibration, calibrated_percent
 from liverimg.segmentation.intensity import Intensity
 from liverimg.segmentation.tidy import TidyRules
-from liverimg.training.calibrate import CaseOutlines, Outline, Tally, calibrated, checked, last_word, look_at, write
-from liverimg.training.cases import Case
-from liverimg.training.conformal import calibration_error, conformal_factor, coverage, temperature_for
+from liverimg.training.scoring.calibrate import (
+    CaseOutlines,
+    Outline,
+    Tally,
+    calibrated,
+    checked,
+    last_word,
+    look_at,
+    write,
+)
+from liverimg.training.scoring.cases import Case
+from liverimg.training.scoring.conformal import calibration_error, conformal_factor, coverage, temperature_for
 
 RULES = TidyRules.from_table(read_table("segmentation")["tidy"])
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from liverimg.training.contract import install, record_scores
+from liverimg.training.learning.contract import install, record_scores
 
 
 @pytest.fixture

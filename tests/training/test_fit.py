@@ -13,9 +13,8 @@ from liverimg.core.errors import InputRefusedError, UsageError
 from liverimg.core.labels import Structure
 from liverimg.segmentation.intensity import Intensity
 from liverimg.segmentation.network import WideUNet
-from liverimg.training.curves import curves
-from liverimg.training.dataset import ExampleStream, StoredMap, stored_maps, to_input
-from liverimg.training.fit import (
+from liverimg.training.learning.curves import curves
+from liverimg.training.learning.fit import (
     FitSettings,
     FitState,
     borrow_weights,
@@ -26,9 +25,10 @@ from liverimg.training.fit import (
     save_weights,
     train_step,
 )
-from liverimg.training.loss import segmentation_loss
-from liverimg.training.synthesis import EITHER, FINE, IGNORED
-from liverimg.training.tissues import channel_table
+from liverimg.training.learning.loss import segmentation_loss
+from liverimg.training.synthesis.dataset import ExampleStream, StoredMap, stored_maps, to_input
+from liverimg.training.synthesis.examples import EITHER, FINE, IGNORED
+from liverimg.training.synthesis.tissues import channel_table
 
 CHANNELS = {1: Structure.LIVER, 2: Structure.HEPATIC_VEIN, 3: Structure.PORTAL_VEIN}
 SETTINGS = FitSettings(steps=6, warm_up=2, workers=0, learning_rate=3e-3)

@@ -13,12 +13,12 @@ from tests.training.toy_data import write_nnunet, write_template
 from liverimg.core.errors import NeedsPersonError, UsageError
 from liverimg.files import records
 from liverimg.files.tables import read_table
-from liverimg.training import evaluation
-from liverimg.training.gate import GateRules, judge, upper_bound
-from liverimg.training.measurement_error import MeasurementError
-from liverimg.training.metrics import Agreement, LesionCount, SizeTally
-from liverimg.training.promote import check_recipe, promote
-from liverimg.training.scoring import CaseScore
+from liverimg.training.scoring import evaluation
+from liverimg.training.scoring.gate import GateRules, judge, upper_bound
+from liverimg.training.scoring.measurement_error import MeasurementError
+from liverimg.training.scoring.metrics import Agreement, LesionCount, SizeTally
+from liverimg.training.scoring.promote import check_recipe, promote
+from liverimg.training.scoring.score import CaseScore
 
 RULES = GateRules.from_table(read_table("gate"))
 DIAMETER = "axial_long_diameter"

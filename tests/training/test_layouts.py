@@ -14,11 +14,11 @@ from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.study import Modality, Phase
 from liverimg.core.volume import Quantity, Volume
 from liverimg.files import nifti
-from liverimg.training.layouts import load_case, read_dataset
-from liverimg.training.names import NameTable
-from liverimg.training.splits import make_split, read_split, split_for
-from liverimg.training.synthesis import IGNORED
-from liverimg.training.targets import targets_for
+from liverimg.training.data.layouts import load_case, read_dataset
+from liverimg.training.data.names import NameTable
+from liverimg.training.data.splits import make_split, read_split, split_for
+from liverimg.training.data.targets import targets_for
+from liverimg.training.synthesis.examples import IGNORED
 
 NAMES = NameTable.built_in()
 CASES = ("p1", "p2", "p3")

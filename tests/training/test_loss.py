@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from liverimg.training.loss import anchor_loss, segmentation_loss
-from liverimg.training.synthesis import EITHER, IGNORED
+from liverimg.training.learning.loss import anchor_loss, segmentation_loss
+from liverimg.training.synthesis.examples import EITHER, IGNORED
 
 BACKGROUND, LIVER, TUMOUR, VEIN = range(4)
 # A data set with liver alone: the vein may hide in its liver and in its background, the tumour in its liver.

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liverimg.training.adapting import sampled
-from liverimg.training.bodies import ByteArray, read_body
-from liverimg.training.ct_body import read_ct_body
-from liverimg.training.fitting import box_of, fit_body
-from liverimg.training.landmarks import Landmarks
-from liverimg.training.maps import (
+from liverimg.training.anatomy.adapting import sampled
+from liverimg.training.anatomy.bodies import ByteArray, read_body
+from liverimg.training.anatomy.ct_body import read_ct_body
+from liverimg.training.anatomy.fitting import box_of, fit_body
+from liverimg.training.anatomy.landmarks import Landmarks
+from liverimg.training.anatomy.maps import (
     BodyMap,
     halved,
     is_held_out,
@@ -21,8 +21,8 @@ from liverimg.training.maps import (
     save_map,
     varied_map,
 )
-from liverimg.training.metrics import dice
-from liverimg.training.tissues import Tissue
+from liverimg.training.scoring.metrics import dice
+from liverimg.training.synthesis.tissues import Tissue
 
 
 def _ellipsoid(shape: tuple[int, ...], centre: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:

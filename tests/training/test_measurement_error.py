@@ -6,8 +6,8 @@ import pytest
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.volume import Quantity, Volume
-from liverimg.training.measurement_error import MISSED, MeasurementError, match_lesions, measurement_errors
-from liverimg.training.scoring import measuring_rules
+from liverimg.training.scoring.measurement_error import MISSED, MeasurementError, match_lesions, measurement_errors
+from liverimg.training.scoring.score import measuring_rules
 
 VALUES = {Structure.LIVER: 1, Structure.TUMOUR: 2, Structure.PORTAL_VEIN: 4}
 RULES = measuring_rules()

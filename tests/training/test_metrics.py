@@ -5,7 +5,7 @@ import pytest
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
-from liverimg.training.metrics import (
+from liverimg.training.scoring.metrics import (
     SizeTally,
     agreement,
     centreline_dice,
@@ -16,7 +16,7 @@ from liverimg.training.metrics import (
     size_class,
     whole_liver,
 )
-from liverimg.training.surfaces import surface_distances, weighted_percentile
+from liverimg.training.scoring.surfaces import surface_distances, weighted_percentile
 
 SPACING = np.array([2.0, 1.0, 1.0])
 

@@ -9,9 +9,9 @@ import pytest
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.study import Modality
 from liverimg.segmentation.bundle import open_bundle
-from liverimg.training.mr_cases import as_drawn, phantom_mr_cases, synthetic_mr_cases
-from liverimg.training.mr_evaluate import Peers, best_threshold_dice, score_study
-from liverimg.training.passes import network_for, read_pass
+from liverimg.training.learning.passes import network_for, read_pass
+from liverimg.training.scoring.mr_cases import as_drawn, phantom_mr_cases, synthetic_mr_cases
+from liverimg.training.scoring.mr_evaluate import Peers, best_threshold_dice, score_study
 
 
 @pytest.fixture(scope="module")

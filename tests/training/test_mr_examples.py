@@ -7,15 +7,15 @@ import pytest
 
 from liverimg.core.labels import Structure
 from liverimg.segmentation.intensity import Intensity
-from liverimg.training.dataset import to_input
-from liverimg.training.lesions import Painting
-from liverimg.training.mr_examples import MR_COARSE, make_mr_example
-from liverimg.training.mr_looks import MrLook, draw_mr_look
-from liverimg.training.mr_optics import coil_field, folded, ghosted, shift_matrix, slice_matrix
-from liverimg.training.mr_scanner import MrScanner, scan_mr
-from liverimg.training.synthesis import IGNORED, Example
-from liverimg.training.tissues import IN_LIVER, Tissue, channel_table
-from liverimg.training.warp import NoiseBank
+from liverimg.training.synthesis.dataset import to_input
+from liverimg.training.synthesis.examples import IGNORED, Example
+from liverimg.training.synthesis.lesions import Painting
+from liverimg.training.synthesis.mr_examples import MR_COARSE, make_mr_example
+from liverimg.training.synthesis.mr_looks import MrLook, draw_mr_look
+from liverimg.training.synthesis.mr_optics import coil_field, folded, ghosted, shift_matrix, slice_matrix
+from liverimg.training.synthesis.mr_scanner import MrScanner, scan_mr
+from liverimg.training.synthesis.tissues import IN_LIVER, Tissue, channel_table
+from liverimg.training.synthesis.warp import NoiseBank
 
 CHANNELS = {1: Structure.LIVER, 2: Structure.SPLEEN, 3: Structure.GALLBLADDER}
 RECIPE = replace(MR_COARSE, shape=(32, 48, 48), spacing_mm=4.0, wander_mm=(5.0, 5.0, 5.0), no_gallbladder_share=0.0)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from liverimg.training.looks import KINDS_PER_PATIENT
-from liverimg.training.mr_looks import RANDOM, MrLook, draw_mr_look, sequence_names
-from liverimg.training.mr_matter import mr_table
-from liverimg.training.mr_signal import Matter, Pulse, signal, with_agent
-from liverimg.training.tissues import Tissue
+from liverimg.training.synthesis.looks import KINDS_PER_PATIENT
+from liverimg.training.synthesis.mr_looks import RANDOM, MrLook, draw_mr_look, sequence_names
+from liverimg.training.synthesis.mr_matter import mr_table
+from liverimg.training.synthesis.mr_signal import Matter, Pulse, signal, with_agent
+from liverimg.training.synthesis.tissues import Tissue
 
 
 def _matter(t1_ms: float, t2_ms: float, *, density: float = 1.0, adc: float = 1.0) -> Matter:

@@ -11,9 +11,9 @@ from liverimg.core.labels import Structure
 from liverimg.phantom.people import random_scene
 from liverimg.phantom.render import labels
 from liverimg.phantom.scene import Scene
-from liverimg.training import phantom_maps
-from liverimg.training.phantom_maps import FIRST_SEED, grids_of, tissues_of, without_outer_veins
-from liverimg.training.tissues import Tissue
+from liverimg.training.anatomy import phantom_maps
+from liverimg.training.anatomy.phantom_maps import FIRST_SEED, grids_of, tissues_of, without_outer_veins
+from liverimg.training.synthesis.tissues import Tissue
 
 
 @pytest.fixture(scope="module")

@@ -21,16 +21,16 @@ from liverimg.files import nifti
 from liverimg.segmentation.bundle import open_bundle
 from liverimg.segmentation.infer import segment_volume
 from liverimg.segmentation.intensity import Intensity, to_network
-from liverimg.training.augment import Augmentation
-from liverimg.training.layouts import read_dataset
-from liverimg.training.learning import Moment
-from liverimg.training.names import NameTable
-from liverimg.training.prepared import Preparation, Prepared, prepare, to_network_values
-from liverimg.training.real_stream import MixedExamples, NumberedStream, RealExamples
-from liverimg.training.request import Request
-from liverimg.training.retrain import retrain
-from liverimg.training.synthesis import IGNORED
-from liverimg.training.targets import targets_for
+from liverimg.training.data.augment import Augmentation
+from liverimg.training.data.layouts import read_dataset
+from liverimg.training.data.names import NameTable
+from liverimg.training.data.prepared import Preparation, Prepared, prepare, to_network_values
+from liverimg.training.data.real_stream import MixedExamples, NumberedStream, RealExamples
+from liverimg.training.data.targets import targets_for
+from liverimg.training.learning.steps import Moment
+from liverimg.training.retraining.request import Request
+from liverimg.training.retraining.retrain import retrain
+from liverimg.training.synthesis.examples import IGNORED
 
 CASES = ("anna_1", "anna_2", "bert", "carl")
 NAMES = NameTable.built_in()

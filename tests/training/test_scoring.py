@@ -11,12 +11,12 @@ from tests.training.toy_data import grid, toy_case, write_msd, write_nnunet, wri
 from liverimg.core.errors import InputRefusedError
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.volume import Quantity, Volume
-from liverimg.training.cases import Case
-from liverimg.training.contract import record_validation
-from liverimg.training.data_cases import data_cases, truth_of
-from liverimg.training.layouts import read_dataset
-from liverimg.training.names import NameTable
-from liverimg.training.scoring import CaseScore, Groups, _compared, measuring_rules, summary
+from liverimg.training.data.layouts import read_dataset
+from liverimg.training.data.names import NameTable
+from liverimg.training.learning.contract import record_validation
+from liverimg.training.scoring.cases import Case
+from liverimg.training.scoring.data_cases import data_cases, truth_of
+from liverimg.training.scoring.score import CaseScore, Groups, _compared, measuring_rules, summary
 
 NAMES = NameTable.built_in()
 VALUES = {Structure.LIVER: 1, Structure.TUMOUR: 2, Structure.PORTAL_VEIN: 3, Structure.HEPATIC_VEIN: 4}

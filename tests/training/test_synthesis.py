@@ -8,14 +8,23 @@ from scipy import ndimage
 
 from liverimg.core.labels import Structure
 from liverimg.segmentation.intensity import UNSEEN, Intensity
-from liverimg.training.dataset import to_input
-from liverimg.training.lesions import LesionSizes, Painting, paint
-from liverimg.training.looks import Look, draw_patient, look_of
-from liverimg.training.scanner import Exposure, Scanner, draw_exposure, scan
-from liverimg.training.synthesis import EITHER, FINE, IGNORED, PHASE_TIMES, Example, Recipe, draw_times, make_example
-from liverimg.training.tissues import IN_LIVER, TUMOUR_TISSUES, Tissue, channel_table
-from liverimg.training.visibility import too_thin, unseen
-from liverimg.training.warp import NoiseBank
+from liverimg.training.synthesis.dataset import to_input
+from liverimg.training.synthesis.examples import (
+    EITHER,
+    FINE,
+    IGNORED,
+    PHASE_TIMES,
+    Example,
+    Recipe,
+    draw_times,
+    make_example,
+)
+from liverimg.training.synthesis.lesions import LesionSizes, Painting, paint
+from liverimg.training.synthesis.looks import Look, draw_patient, look_of
+from liverimg.training.synthesis.scanner import Exposure, Scanner, draw_exposure, scan
+from liverimg.training.synthesis.tissues import IN_LIVER, TUMOUR_TISSUES, Tissue, channel_table
+from liverimg.training.synthesis.visibility import too_thin, unseen
+from liverimg.training.synthesis.warp import NoiseBank
 
 CHANNELS = {
     1: Structure.LIVER,

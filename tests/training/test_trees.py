@@ -7,9 +7,9 @@ from liverimg.core.grid import Grid
 from liverimg.phantom.capsules import chain, distance, paint
 from liverimg.phantom.inside import distance_of_mask
 from liverimg.phantom.vessels import grow_tree
-from liverimg.training.landmarks import Landmarks
-from liverimg.training.trees import grow_trees, split_tree
-from liverimg.training.trunks import PortalVariant, hepatic_trunks, portal_trunks
+from liverimg.training.anatomy.landmarks import Landmarks
+from liverimg.training.anatomy.trees import grow_trees, split_tree
+from liverimg.training.anatomy.trunks import PortalVariant, hepatic_trunks, portal_trunks
 
 GRID = Grid.from_axes((56, 64, 80), spacing_mm=(2.5, 2.5, 2.5))
 

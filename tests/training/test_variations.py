@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from liverimg.training.tissues import Tissue
-from liverimg.training.variations import (
+from liverimg.training.anatomy.variations import (
     LiverChange,
     changed_liver,
     draw_variation,
@@ -12,6 +11,7 @@ from liverimg.training.variations import (
     fill_resection,
     with_fat,
 )
+from liverimg.training.synthesis.tissues import Tissue
 
 SPACING_MM = 2.5
 

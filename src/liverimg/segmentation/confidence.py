@@ -3,8 +3,8 @@
 Where a network is sure, its probability of a structure falls from nearly 1 to nearly 0 within a voxel or two; where
 the image leaves it in doubt, over many. The volume of the band between two probabilities over the surface that it
 surrounds is its mean width. A factor per structure turns half of that width into millimetres that hold the true
-surface in 95 % of places; it is measured on images that the training never saw (``liverimg.training.calibrate``)
-and comes with the model.
+surface in 95 % of places; it is measured on images that the training never saw
+(``liverimg.training.scoring.calibrate``) and comes with the model.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Training maps: real livers in bodies, with vessel trees grown in them."""

@@ -1,0 +1,1 @@
+"""Labelled images of others: their layouts, names, splits and patches."""

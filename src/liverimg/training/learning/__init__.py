@@ -1,0 +1,1 @@
+"""Fitting a network: passes, loss, steps, checkpoints, and the bundle that comes out."""

@@ -1,0 +1,1 @@
+"""A bundle retrained on labelled images of others, from request to contract."""

@@ -1,0 +1,1 @@
+"""How good a bundle is, how sure of it, and whether it may replace another."""

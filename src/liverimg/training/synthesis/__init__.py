@@ -1,0 +1,1 @@
+"""From maps to images and labels: matter, looks, scanners."""
