@@ -16,23 +16,17 @@ from liverimg.measure.liver import LiverBody
 from liverimg.measure.scene import Scene
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.size import volume_half_width_ml
+from liverimg.measure.subject import Body
 from liverimg.measure.surface import face_area_mm2
 
 _OUT_OF_VIEW = "touches the edge of the image, so part of it is not in view"
 
 
-def measure_organs(
-    scene: Scene,
-    liver: LiverBody | None,
-    lesions: tuple[LesionMask, ...],
-    measured: tuple[Lesion, ...],
-    quality: LabelQuality,
-    *,
-    settings: MeasureSettings,
-    sources: tuple[str, ...] = (),
-) -> tuple[Measured, ...]:
+def measure_organs(body: Body, measured: tuple[Lesion, ...]) -> tuple[Measured, ...]:
     """Volumes of liver, spleen and tumour, the tumour's share, the number and the largest of the lesions."""
-    liver_volume = _liver_volume(liver, scene, quality, settings, sources)
+    scene, lesions, quality = body.scene, body.lesions, body.quality
+    settings, sources = body.settings, body.sources
+    liver_volume = _liver_volume(body.liver, scene, quality, settings, sources)
     total = _tumour_total(scene, lesions, measured, sources)
     return (
         liver_volume,

@@ -7,12 +7,13 @@ import math
 import numpy as np
 
 from liverimg.core.grid import FloatArray, Grid
-from liverimg.core.labels import LabelQuality, Structure
+from liverimg.core.labels import Structure
 from liverimg.core.measurement import EvidencePoint, Measured, Measurement, NotMeasured
 from liverimg.measure.axial import AxialDiameters, farthest
 from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.settings import MeasureSettings
+from liverimg.measure.subject import Body, Subject
 from liverimg.measure.surface import Surface, stack_axis
 
 SIZE_NAMES = (
@@ -26,19 +27,13 @@ SIZE_NAMES = (
 _FEWEST_VOXELS = 4
 
 
-def measure_size(
-    lesion: LesionMask,
-    surface: Surface,
-    axial: AxialDiameters,
-    quality: LabelQuality,
-    *,
-    settings: MeasureSettings,
-    sources: tuple[str, ...] = (),
-) -> tuple[Measured, ...]:
+def measure_size(subject: Subject, body: Body) -> tuple[Measured, ...]:
     """The quantities of ``SIZE_NAMES`` in that order.
 
     A lesion at the image edge or of a voxel or two has no size that could be stated.
     """
+    lesion, surface, axial, quality = subject.lesion, subject.surface, subject.axial, subject.quality
+    settings, sources = body.settings, body.sources
     reason = _why_not(lesion)
     if reason:
         return tuple(NotMeasured(name, lesion.id, reason) for name in SIZE_NAMES)

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from liverimg.core.labels import LabelQuality, Structure
+from liverimg.core.labels import Structure
 from liverimg.core.measurement import Measured, NotMeasured
 from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
-from liverimg.measure.liver import LiverBody
 from liverimg.measure.scene import Scene
-from liverimg.measure.settings import MeasureSettings
+from liverimg.measure.subject import Body, Subject
 from liverimg.measure.surface import pitch_mm
 
 WALL_NAME = "abdominal_wall_thickness"
@@ -55,27 +54,17 @@ def _steps(length_mm: float, scene: Scene) -> int:
     return max(2, int(length_mm / float(scene.grid.spacing_mm.min()) * _STEPS_PER_VOXEL))
 
 
-def measure_wall(
-    near: Measured,
-    scene: Scene,
-    liver: LiverBody | None,
-    quality: LabelQuality,
-    *,
-    settings: MeasureSettings,
-    sources: tuple[str, ...] = (),
-) -> Measured:
+def measure_wall(near: Measured, subject: Subject, body: Body) -> Measured:
     """Length from the skin to the liver along the line of the smallest depth.
 
     All that lies between skin and liver on that line counts as wall, ribs, lung or fluid too: the method says so.
 
     Args:
         near: The measured ``depth_from_skin_near`` of a lesion; its end points give the line.
-        scene: What is drawn.
-        liver: The liver of anatomy.
-        quality: Errors of the drawn surfaces.
-        settings: Constants of the bands.
-        sources: Series UIDs.
+        subject: The lesion.
+        body: The body it lies in.
     """
+    scene, liver, quality, settings = body.scene, body.liver, subject.quality, body.settings
     if isinstance(near, NotMeasured):
         return NotMeasured(WALL_NAME, near.target, near.reason)
     if liver is None:
@@ -105,5 +94,5 @@ def measure_wall(
         half=quadrature(pitch / 2, settings.band_depth * pitch, *errors),
         method=method,
         points=(evidence("on_skin", start), evidence("on_liver", start + thickness * direction(start, end))),
-        sources=sources,
+        sources=body.sources,
     )
