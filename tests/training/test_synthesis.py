@@ -144,10 +144,28 @@ def test_what_shows_in_no_phase_counts_neither_way() -> None:
     trunk, twig = (10, 7, 7), (10, 15, 15)
     faint, clear = _plain_look(6.0), _plain_look(50.0)
     middling = _plain_look(10.0)
-    assert unseen(painting, [faint], exposure)[kind > 0].all()
-    assert unseen(painting, [middling], exposure)[twig]
-    assert not unseen(painting, [middling], exposure)[trunk]
-    assert not unseen(painting, [faint, clear], exposure).any()
+
+    def hidden(*looks: Look) -> np.ndarray:
+        return unseen(painting, looks, exposure, spacing_mm=1.5, noise=NOISE, rng=np.random.default_rng(1))
+
+    assert hidden(faint)[kind > 0].all()
+    assert hidden(middling)[twig]
+    assert not hidden(middling)[trunk]
+    assert not hidden(faint, clear).any()
+
+
+def test_oil_shows_itself_and_not_the_tumour_around_it() -> None:
+    tissue = np.full((40, 40, 40), Tissue.LIVER, dtype=np.uint8)
+    tissue[8:32, 8:32, 8:32] = Tissue.TUMOUR
+    tissue[8:14, 8:32, 8:32] = Tissue.TUMOUR_OIL
+    kind = np.isin(tissue, (Tissue.TUMOUR, Tissue.TUMOUR_OIL)).astype(np.uint8)
+    look = _plain_look(2.0)
+    look.hu[Tissue.TUMOUR_OIL] = look.lesion_hu[:, Tissue.TUMOUR_OIL] = 500.0
+    painting = Painting(tissue, kind, np.ones(tissue.shape, np.float32))
+    exposure = Exposure(noise_hu=5, colour=0.5, blur_voxels=0.5, slice_voxels=1, sharpening=0, table=False)
+    hidden = unseen(painting, [look], exposure, spacing_mm=1.5, noise=NOISE, rng=np.random.default_rng(1))
+    assert hidden[25, 20, 20]
+    assert hidden[kind > 0].all(), "a quarter of a lesion is not a lesion"
 
 
 def test_vessels_below_three_millimetres_count_neither_way() -> None:

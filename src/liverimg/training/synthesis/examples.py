@@ -146,7 +146,7 @@ def make_example(
         labels[np.isin(tissue, (Tissue.HEPATIC_VEIN, Tissue.PORTAL_VEIN))] = EITHER
     else:  # people drew the real trees: what they outlined is to be outlined
         labels[too_thin(tissue, recipe.spacing_mm)] = IGNORED
-    labels[unseen(painting, looks, exposure)] = IGNORED
+    labels[unseen(painting, looks, exposure, spacing_mm=recipe.spacing_mm, noise=noise, rng=rng)] = IGNORED
     labels[~seen] = IGNORED
     return Example(images, tuple(not np.isnan(t) for t in times), labels, tissue, times)
 

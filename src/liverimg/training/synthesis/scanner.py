@@ -133,19 +133,24 @@ def _show_lesions(image: FloatArray, painting: Painting, look: Look) -> None:
     image.reshape(-1)[flat] = liver + difference * painting.weight.reshape(-1)[flat]
 
 
+def speckle(shape: Shape, exposure: Exposure, noise: NoiseBank, rng: np.random.Generator) -> FloatArray:
+    """Noise of unit variance, of this study's colour."""
+    fine = np.sqrt(1 - exposure.colour) * noise.piece(shape, 0, rng)
+    return np.asarray(fine + np.sqrt(exposure.colour) * noise.piece(shape, 1, rng), dtype=np.float32)
+
+
 def _expose(image: FloatArray, exposure: Exposure, noise: NoiseBank, rng: np.random.Generator) -> FloatArray:
     """Averages over the slice thickness, adds noise to the slices, and interpolates between them."""
     shape: Shape = (image.shape[0], image.shape[1], image.shape[2])
-    speckle = np.sqrt(1 - exposure.colour) * noise.piece(shape, 0, rng)
-    speckle += np.sqrt(exposure.colour) * noise.piece(shape, 1, rng)
+    grain = speckle(shape, exposure, noise, rng)
     strength = exposure.noise_hu * rng.uniform(0.8, 1.25)
     step = exposure.slice_voxels
     if step <= 1:
-        image = image + strength * speckle
+        image = image + strength * grain
     else:
         image = ndimage.gaussian_filter1d(image, step / np.sqrt(12), axis=0, mode="nearest", truncate=2.0)
         at = np.arange(rng.uniform(0, step), shape[0] - 1, step)
-        slices = _at_places(image, at) + strength * speckle[: len(at)]
+        slices = _at_places(image, at) + strength * grain[: len(at)]
         image = _at_places(slices, np.clip((np.arange(shape[0]) - at[0]) / step, 0, len(at) - 1))
     if exposure.sharpening:
         image = image + exposure.sharpening * (image - ndimage.gaussian_filter(image, (0, 1, 1), truncate=2.0))
