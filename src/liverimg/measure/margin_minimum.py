@@ -1,0 +1,96 @@
+"""The smallest margin, freed from the voxels' roughness.
+
+The smallest of thousands of noisy numbers is smaller than the truth: on a tumour with the same margin everywhere the
+plain minimum finds the deepest dent that voxels left in either surface (0.6 mm too small at voxels of 1 mm). Two steps
+free it from that:
+
+1. The margin is averaged over a patch of about two voxels. A true defect is seldom narrower than what voxels show.
+2. What is left of the noise after that is known, a share of the voxels' pitch. Where many patches compete for the
+   minimum, the expected minimum of as many normal numbers is taken off (Blom 1958).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.stats import norm
+
+from liverimg.core.grid import FloatArray
+from liverimg.core.labels import BoolArray
+from liverimg.measure.margin import MarginMap
+from liverimg.measure.surface import Surface
+
+_REACH = 2.0  # of the patch's standard deviation
+_COMPETING = 2.0  # noise standard deviations above the least margin within which a patch may be the least by chance
+_BLOM = 0.375
+
+
+@dataclass(frozen=True)
+class Least:
+    """The smallest margin.
+
+    Attributes:
+        margin_mm: Its estimate.
+        vertex: The vertex of the tumour's surface where it lies.
+        noise_mm: Standard deviation that the voxels leave on it.
+    """
+
+    margin_mm: float
+    vertex: int
+    noise_mm: float
+
+
+def joint_pitch_mm(tumour: Surface, zone: Surface) -> float:
+    """How coarse the two masks are together: root mean square of their voxels' mean pitches, in mm."""
+    pitches = [float(np.prod(s.spacing_mm) ** (1 / 3)) for s in (tumour, zone)]
+    return float(np.sqrt(np.mean(np.square(pitches))))
+
+
+def least_margin(
+    found: MarginMap,
+    *,
+    area_mm2: float,
+    patch_mm: float,
+    noise_mm: float,
+    among: BoolArray | None = None,
+) -> Least | None:
+    """The smallest margin over the vertices of a mask or all; None when the mask is empty.
+
+    Args:
+        found: Margins of one tumour.
+        area_mm2: Of the tumour's surface.
+        patch_mm: Standard deviation of the patch that margins are averaged over.
+        noise_mm: Standard deviation that voxels leave on such an average.
+        among: Vertices that count, shape (n,).
+    """
+    counts = np.ones(len(found.margin_mm), dtype=bool) if among is None else among
+    if not counts.any():
+        return None
+    fine = averaged(found, patch_mm)
+    coarse = averaged(found, 2 * patch_mm)
+    where = np.flatnonzero(counts)
+    vertex = int(where[np.argmin(fine[where])])
+    competing = counts & (coarse <= coarse[where].min() + _COMPETING * noise_mm)
+    patches = float(found.weight[competing].sum()) * area_mm2 / (2 * np.pi * patch_mm**2)
+    return Least(float(fine[vertex]) - noise_mm * _expected_least(patches), vertex, noise_mm)
+
+
+def _expected_least(count: float) -> float:
+    """Expected smallest of so many standard normal numbers; 0 for one."""
+    return float(norm.ppf((1 - _BLOM) / (count + 1 - 2 * _BLOM))) if count > 1 else 0.0
+
+
+def averaged(found: MarginMap, patch_mm: float) -> FloatArray:
+    """The margin averaged over a Gaussian patch around each vertex, weighted by area; shape (n,)."""
+    points, count = found.before_lps_mm, len(found.before_lps_mm)
+    pairs = cKDTree(points).query_pairs(_REACH * patch_mm, output_type="ndarray")
+    one, other = pairs[:, 0], pairs[:, 1]
+    near = np.exp(-((points[one] - points[other]) ** 2).sum(axis=1) / (2 * patch_mm**2))
+    mass = found.weight
+    total, weight = mass * found.margin_mm, mass.copy()
+    for here, there in ((one, other), (other, one)):
+        total = total + np.bincount(here, near * (mass * found.margin_mm)[there], count)
+        weight = weight + np.bincount(here, near * mass[there], count)
+    return np.asarray(total / weight)
