@@ -1,6 +1,7 @@
 """From a folder to a volume in Hounsfield units with its geometry: this program beside its peers, on one series.
 
-Usage: ``python benchmarks/ingest_speed.py [--rounds N] [--slices N]``; prints a Markdown table. Every reader runs in
+Usage: ``python benchmarks/ingest_speed.py [--rounds N] [--slices N] [--packed [NAME ...]]``; prints a Markdown table.
+With ``--packed`` it is one table for each way of packing pixels, of a body with noise. Every reader runs in
 a process of its own, in turn, after a small series has warmed it up; the best of N rounds counts, by the wall clock
 and by processor time (on a busy machine the latter says more). Memory is what the process grew by, held against the
 int16 volume. The last two rows read the files and understand nothing: once kept in memory, as a volume must be
@@ -19,12 +20,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.dicom.traps.files import recompress
 
 ROOT = "1.2.826.0.1.3680043.8.498.7"
 MATRIX = 512
 DCM2NIIX = shutil.which("dcm2niix")
+PACKINGS = {
+    "RLE": RLELossless, "JPEG lossless": JPEGLosslessSV1, "JPEG-LS": JPEGLSLossless, "JPEG 2000": JPEG2000Lossless,
+    "deflated": DeflatedExplicitVRLittleEndian,
+}  # fmt: skip
+PACKED_SLICES = 60
 READERS = ("liverimg", "SimpleITK", *(("dcm2niix",) if DCM2NIIX else ()), "pydicom", "bytes kept", "bytes")
 
 
@@ -39,6 +58,20 @@ def write_series(folder: Path, slices: int, matrix: int) -> None:
         dataset.PixelData = np.roll(plane, 7 * k).tobytes()
         # Names that say nothing of the order.
         dataset.save_as(folder / f"IM{(k * 7919) % 100_003:06d}", enforce_file_format=True)
+
+
+def write_packed(folder: Path, slices: int, matrix: int, packing: str) -> None:
+    """The same headers over a body in air with noise of 12 HU, which packs about as well as a CT does."""
+    write_series(folder, slices, matrix)
+    rng = np.random.default_rng(5)
+    j, i = np.mgrid[-1 : 1 : matrix * 1j, -1 : 1 : matrix * 1j]
+    body = np.where((i / 0.85) ** 2 + (j / 0.65) ** 2 < 1, 1080, 24) + 100 * ((i + 0.3) ** 2 + j**2 < 0.1)
+    for path in sorted(folder.iterdir()):
+        dataset = dcmread(path)
+        noisy = np.clip(body + rng.normal(0, 12, body.shape), 0, 4095).astype("<u2")
+        dataset.PixelData = noisy.tobytes()
+        dataset.save_as(path, enforce_file_format=True)
+        recompress(path, PACKINGS[packing])
 
 
 def _header(k: int) -> FileDataset:
@@ -161,40 +194,62 @@ def _processor_s() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
+def compare(slices: int, rounds: int, packing: str | None) -> str:
+    """Lets every reader read the same series in turn; a Markdown table. Who can't read it is left out, by name."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        for name, count, matrix in (("series", slices, MATRIX), ("warm", 3, 32)):
+            if packing is None:
+                write_series(folder / name, count, matrix)
+            else:
+                write_packed(folder / name, count, matrix, packing)
+        size_mib = sum(path.stat().st_size for path in (folder / "series").iterdir()) / 2**20
+        taken: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
+        for _ in range(rounds):
+            for reader in READERS:
+                command = [sys.executable, __file__, "--run", reader, str(folder)]
+                said = subprocess.run(command, check=False, capture_output=True, text=True)
+                if said.returncode == 0:
+                    taken[reader].append(json.loads(said.stdout.splitlines()[-1]))
+    finally:
+        shutil.rmtree(folder)
+    return _table(taken, slices, f"{packing or 'uncompressed'}, {size_mib:.0f} MiB, best of {rounds} in turn")
+
+
+def _table(taken: dict[str, list[dict[str, float]]], slices: int, title: str) -> str:
+    volume_kib = slices * MATRIX * MATRIX * 2 / 1024
+    floor = min(one["wall_s"] for one in taken["bytes kept"])
+    floor_cpu = min(one["cpu_s"] for one in taken["bytes kept"])
+    lines = [f"{MATRIX} x {MATRIX} x {slices}, {title}\n"]
+    lines.append("| reader | wall s | x bytes | processor s | x bytes | memory, volumes |\n|---|---|---|---|---|---|")
+    for reader, runs in taken.items():
+        if not all(one["shape"] == [slices, MATRIX, MATRIX] for one in runs) or not runs:
+            lines.append(f"| {reader} | can't read it | | | | |")
+            continue
+        wall_s, cpu_s = (min(one[key] for one in runs) for key in ("wall_s", "cpu_s"))
+        memory = max(one["grown_kib"] for one in runs) / volume_kib
+        lines.append(
+            f"| {reader} | {wall_s:.3f} | {wall_s / floor:.2f} | {cpu_s:.3f} | {cpu_s / floor_cpu:.2f} | {memory:.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Writes the series, runs every reader in turn, prints the table."""
+    """Writes the series, runs every reader in turn, prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--slices", type=int, default=250)
+    parser.add_argument("--slices", type=int, help=f"250 unless told, {PACKED_SLICES} when packed")
+    parser.add_argument("--packed", nargs="*", choices=PACKINGS, metavar="NAME", help=", ".join(PACKINGS))
     parser.add_argument("--run", nargs=2, metavar=("READER", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
         run_one(arguments.run[0], Path(arguments.run[1]))
         return
-    folder = Path(tempfile.mkdtemp())
-    try:
-        write_series(folder / "series", arguments.slices, MATRIX)
-        write_series(folder / "warm", 3, 16)
-        taken: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
-        for _ in range(arguments.rounds):
-            for reader in READERS:
-                command = [sys.executable, __file__, "--run", reader, str(folder)]
-                said = subprocess.run(command, check=True, capture_output=True, text=True)
-                taken[reader].append(json.loads(said.stdout))
-    finally:
-        shutil.rmtree(folder)
-    volume_kib = arguments.slices * MATRIX * MATRIX * 2 / 1024
-    floor = min(one["wall_s"] for one in taken["bytes kept"])
-    floor_cpu = min(one["cpu_s"] for one in taken["bytes kept"])
-    print(f"{MATRIX} x {MATRIX} x {arguments.slices}, uncompressed, best of {arguments.rounds} in turn\n")
-    print("| reader | wall s | x bytes | processor s | x bytes | memory, volumes |\n|---|---|---|---|---|---|")
-    for reader, runs in taken.items():
-        assert all(one["shape"] == [arguments.slices, MATRIX, MATRIX] for one in runs), reader
-        wall_s, cpu_s = (min(one[key] for one in runs) for key in ("wall_s", "cpu_s"))
-        memory = max(one["grown_kib"] for one in runs) / volume_kib
-        print(
-            f"| {reader} | {wall_s:.3f} | {wall_s / floor:.2f} | {cpu_s:.3f} | {cpu_s / floor_cpu:.2f} | {memory:.2f} |"
-        )
+    if arguments.packed is None:
+        print(compare(arguments.slices or 250, arguments.rounds, None))
+        return
+    for packing in arguments.packed or PACKINGS:
+        print(compare(arguments.slices or PACKED_SLICES, arguments.rounds, packing), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

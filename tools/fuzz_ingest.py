@@ -57,11 +57,13 @@ def ingest(folder: Path, out: Path) -> str:
     from liverimg.core.errors import InputRefusedError, NeedsPersonError, RecordInvalidError
     from liverimg.pipeline.recipe import load_recipe
     from liverimg.pipeline.runner import run
-    from liverimg.stages.inspection import inspect_study
+    from liverimg.stages.inspection import inspect_study, page_of, record_of
 
     try:
-        record = inspect_study(folder, phases={})
-        json.dumps(record, allow_nan=False)
+        found = inspect_study(folder, phases={}, with_pictures=True)
+        json.dumps(record_of(found), allow_nan=False)
+        if any(ord(c) < 32 and c != "\n" for c in page_of(found)):
+            raise ValueError("a page with signs that control something")
         steps = load_recipe("pre_ablation", only=["ingest"]).with_settings("ingest", study=folder, with_volume=False)
         run(steps, out, remember=False)
     except RecordInvalidError:
@@ -89,12 +91,14 @@ def work(seed: int, first: int, cases: int) -> None:
     import liverimg.dicom.decode
     import liverimg.files.tables
     import liverimg.stages.ingest
+    import liverimg.stages.inspection_pictures
 
     seeds = studies()
     keeper = liverimg.dicom.decode.Decoder()
     # One child for all cases, not one for each: starting it would take most of the time.
     keeper.__class__ = type("Kept", (liverimg.dicom.decode.Decoder,), {"__exit__": lambda *_: None})
-    liverimg.stages.ingest.Decoder = lambda: keeper  # type: ignore[assignment, misc]
+    for stage in (liverimg.stages.ingest, liverimg.stages.inspection_pictures):
+        stage.Decoder = lambda: keeper  # type: ignore[assignment, misc]
     # Nor are the rules read anew for each.
     liverimg.files.tables.read_toml = cache(liverimg.files.tables.read_toml)
     for case in range(first, first + cases):

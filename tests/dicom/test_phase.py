@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liverimg.core.errors import RecordInvalidError, UsageError
-from liverimg.core.study import Modality, Phase
+from liverimg.core.study import Confidence, Modality, Phase
 from liverimg.dicom.codes import Flag
 from liverimg.dicom.frame import PhaseTags
 from liverimg.dicom.phase import PhaseDecision, PhaseInput, PhaseRules, decide_phase, phases_in_text
+from liverimg.dicom.phase_words import ENHANCED
 from liverimg.dicom.study import read_study
 
 WORDS = {
@@ -29,7 +30,7 @@ WORDS = {
     ],
     Phase.EARLY_ARTERIAL: [
         "early arterial", "EARLY ART 1.0", "früharteriell", "FRUEHARTERIELL", "artériel précoce", "arterial temprana",
-        "动脉早期", "早期動脈相", "ранняя артериальная", "arteriosa precoce",
+        "动脉早期", "早期動脈相", "ранняя артериальная", "arteriosa precoce", "Hígado arterial precoz",
     ],
     Phase.ARTERIAL: [
         "ARTERIAL PHASE", "late arterial", "Leber arteriell 3mm", "art. Phase", "ABD ART", "spätarteriell",
@@ -128,7 +129,8 @@ def test_a_delay_in_the_description(modality: Modality, text: str, phase: Phase,
 @pytest.mark.parametrize(
     ("delay_s", "phase"),
     [
-        (-300, Phase.UNENHANCED), (0, Phase.UNENHANCED), (18, Phase.EARLY_ARTERIAL), (35, Phase.ARTERIAL),
+        (-300, Phase.UNENHANCED), (5, Phase.UNENHANCED), (0, Phase.UNKNOWN), (18, Phase.EARLY_ARTERIAL),
+        (35, Phase.ARTERIAL),
         (70, Phase.PORTAL_VENOUS), (95, Phase.PORTAL_VENOUS), (135, Phase.UNKNOWN), (240, Phase.DELAYED),
         (600, Phase.DELAYED), (4000, Phase.UNKNOWN), (-5000, Phase.UNKNOWN),
     ],
@@ -184,9 +186,95 @@ def test_agent_that_says_none(agent: str, rules: PhaseRules) -> None:
     assert decide(rules, contrast_agent=agent).phase is Phase.UNENHANCED
 
 
-@pytest.mark.parametrize("agent", ["Omnipaque 350", "APPLIED", "NOVAPAQUE", "IOHEXOL", "", None])
-def test_an_agent_alone_names_no_phase(agent: str | None, rules: PhaseRules) -> None:
+@pytest.mark.parametrize("agent", ["", None])
+def test_no_agent_says_nothing(agent: str | None, rules: PhaseRules) -> None:
     assert decide(rules, contrast_agent=agent) == PhaseDecision(Phase.UNKNOWN, (), ())
+
+
+@pytest.mark.parametrize("agent", ["Omnipaque 350", "APPLIED", "NOVAPAQUE", "IOHEXOL"])
+def test_an_agent_alone_names_no_phase_but_speaks_against_unenhanced(agent: str, rules: PhaseRules) -> None:
+    decision = decide(rules, contrast_agent=agent)
+    assert (decision.phase, decision.confidence, decision.flags) == (Phase.UNKNOWN, Confidence.NONE, ())
+    (item,) = decision.evidence
+    # Nor for hepatobiliary, which only MR with an agent of the liver cells shows.
+    assert (item.says, set(item.allows)) == (Phase.UNKNOWN, set(ENHANCED) - {Phase.HEPATOBILIARY})
+    on_mr = decide(rules, modality=Modality.MR, contrast_agent="Primovist")
+    assert Phase.HEPATOBILIARY in on_mr.evidence[0].allows
+
+
+@pytest.mark.parametrize("delay_s", [0, 1, -2])
+def test_a_start_that_is_the_time_of_the_scan_is_no_start(delay_s: float, rules: PhaseRules) -> None:
+    """Several makers copy it; nobody scans two seconds after the injection began."""
+    decision = decide(rules, acquired=1000 + delay_s, contrast_start_s=1000, series_description="VENOUS")
+    assert (decision.phase, decision.flags) == (Phase.PORTAL_VENOUS, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T1 VIBE post",
+        "ABD post contrast",
+        "C+ 3mm",
+        "Leber mit KM",
+        "CECT ABD",
+        "con contraste",
+        "avec injection",
+        "肝脏增强",
+        "造影後",
+    ],
+)
+def test_words_that_say_only_that_contrast_was_given(text: str, rules: PhaseRules) -> None:
+    decision = decide(rules, series_description=text)
+    assert (decision.phase, decision.flags) == (Phase.UNKNOWN, ())
+    assert [(e.says, e.allows) for e in decision.evidence] == [(Phase.UNKNOWN, ENHANCED)]
+
+
+@pytest.mark.parametrize(
+    "text", ["post op", "POST TACE 3mm", "post-ablation", "postprocessed", "posterior", "Postprocess"]
+)
+def test_post_is_not_always_contrast(text: str, rules: PhaseRules) -> None:
+    assert decide(rules, series_description=text) == PhaseDecision(Phase.UNKNOWN, (), ())
+
+
+@pytest.mark.parametrize(
+    ("word", "phase"),
+    [
+        ("PRE_CONTRAST", Phase.UNENHANCED), ("ARTERIAL", Phase.ARTERIAL), ("PORTAL_VENOUS", Phase.PORTAL_VENOUS),
+        ("VENOUS", Phase.PORTAL_VENOUS), ("DELAYED", Phase.DELAYED), ("POST_CONTRAST", Phase.UNKNOWN),
+        ("DYNAMIC", Phase.UNKNOWN),
+    ],
+)  # fmt: skip
+def test_the_scanners_own_word(word: str, phase: Phase, rules: PhaseRules) -> None:
+    decision = decide(rules, agent_phase=word, contrast_agent="I")
+    assert decision.phase is phase
+    assert decision.evidence[0].source == "ContrastBolusAgentPhase"
+
+
+def test_arterial_by_name_and_early_by_time_is_no_conflict(rules: PhaseRules) -> None:
+    decision = decide(rules, acquired=1020, contrast_start_s=1000, series_description="ABD ART")
+    assert (decision.phase, decision.flags) == (Phase.EARLY_ARTERIAL, ())
+    late = decide(rules, acquired=1015, contrast_start_s=1000, series_description="late arterial")
+    assert late.flags == (Flag.PHASE_CONFLICT,)
+
+
+def test_confidence(rules: PhaseRules) -> None:
+    """High: two strong sources agree. Moderate: one. Low: weak ones, or a disagreement. None: unknown."""
+    both = decide(rules, acquired=1070, contrast_start_s=1000, series_description="pv")
+    one = decide(rules, series_description="pv")
+    weak = decide(rules, series_description="x", protocol_name="Liver pv")
+    against = decide(rules, acquired=1070, contrast_start_s=1000, series_description="ARTERIAL")
+    nothing = decide(rules, series_description="x")
+    near_a_border = decide(rules, acquired=1055, contrast_start_s=1000, series_description="pv")
+    found = [d.confidence for d in (both, one, weak, against, nothing, near_a_border)]
+    wanted = [
+        Confidence.HIGH,
+        Confidence.MODERATE,
+        Confidence.LOW,
+        Confidence.LOW,
+        Confidence.NONE,
+        Confidence.MODERATE,
+    ]
+    assert found == wanted
 
 
 def test_no_contrast_tag_before_series_that_have_one(rules: PhaseRules) -> None:
@@ -218,8 +306,9 @@ def test_any_text_is_survived_and_evidence_carries_its_phase(
     decision = decide(rules, series_description=text, contrast_agent=agent, contrast_start_s=start)
     if decision.phase is not Phase.UNKNOWN:
         assert decision.evidence[0].says is decision.phase
-    disagree = len({e.says for e in decision.evidence}) > 1
-    assert not disagree or Flag.PHASE_CONFLICT in decision.flags
+    excluded = any(decision.phase not in (e.says, *e.allows) for e in decision.evidence)
+    assert decision.phase is Phase.UNKNOWN or excluded is (Flag.PHASE_CONFLICT in decision.flags)
+    assert (decision.confidence is Confidence.NONE) is (decision.phase is Phase.UNKNOWN)
 
 
 def test_evidence_quotes_the_word_and_nothing_else(rules: PhaseRules) -> None:
@@ -293,6 +382,9 @@ def test_phases_split_from_one_series_get_their_own_time(tmp_path: Path, build: 
         lambda t: t["description"][0].update(phase="venous"),
         lambda t: t["description"][0].update(patterns=["("]),
         lambda t: t["timing"]["CT"][0].update(from_s="soon"),
+        lambda t: t["weighing"].pop("strong_from"),
+        lambda t: t["usual"]["CT"].update(venous=[1, 2]),
+        lambda t: t["roles"].update(best=["arterial"]),
     ],
 )
 def test_broken_rules_are_refused(spoil: Any, repository: Path) -> None:

@@ -86,11 +86,15 @@ def test_an_ultrasound_loop_is_no_volume(shared_data: Path, rules: PhaseRules) -
 @pytest.mark.parametrize(
     ("name", "volumes", "flags"),
     [
-        ("1901_WIP_3DpCASL_real", 1, [()]),
+        ("1901_WIP_3DpCASL_real", 1, [("kind_conflict",)]),
         # Two labels by three repetitions in one object, told apart by their dimension indices.
-        ("1903_WIP_SOURCE_-_3DpCASL", 6, [("split_by_tag",)] * 6),
+        ("1903_WIP_SOURCE_-_3DpCASL", 6, [("kind_conflict", "split_by_tag")] * 6),
         # Two echoes, each with magnitude and phase.
-        ("2001_WIP_fcMRI_Field_Mapping_e2_phMag", 4, [(), (), ("not_magnitude",), ("not_magnitude",)]),
+        (
+            "2001_WIP_fcMRI_Field_Mapping_e2_phMag",
+            4,
+            [(), (), ("kind_conflict", "not_magnitude"), ("kind_conflict", "not_magnitude")],
+        ),
         ("1301_WIP_ADNI_Sag3D_MPRAGE_Raw", 0, []),
     ],
 )

@@ -18,7 +18,7 @@ class Modality(StrEnum):
 
 
 class Phase(StrEnum):
-    """Contrast phase of a volume. UNKNOWN is an honest answer."""
+    """Contrast phase of a volume; ARTERIAL is the late arterial one. UNKNOWN is an honest answer."""
 
     UNENHANCED = "unenhanced"
     EARLY_ARTERIAL = "early_arterial"
@@ -29,19 +29,65 @@ class Phase(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ImageKind(StrEnum):
+    """What a volume's values show. Only CT and T1_DYNAMIC, and what nobody could name, may have a contrast phase."""
+
+    CT = "ct"
+    CT_DERIVED = "ct_derived"
+    T1_DYNAMIC = "t1_dynamic"
+    T1 = "t1"
+    T2 = "t2"
+    DWI = "dwi"
+    ADC = "adc"
+    IN_PHASE = "in_phase"
+    OPPOSED_PHASE = "opposed_phase"
+    DIXON_WATER = "dixon_water"
+    DIXON_FAT = "dixon_fat"
+    MRCP = "mrcp"
+    SUBTRACTION = "subtraction"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Role(StrEnum):
+    """What a series is used for. REFERENCE is what labels and measurements refer to."""
+
+    REFERENCE = "reference"
+    UNENHANCED = "unenhanced"
+    ARTERIAL = "arterial"
+    PORTAL_VENOUS = "portal_venous"
+    DELAYED = "delayed"
+    HEPATOBILIARY = "hepatobiliary"
+
+
+class Confidence(StrEnum):
+    """How sure a phase or a kind is; our own scale, ``docs/explanation/phases.md`` explains it.
+
+    HIGH: a person said so, or two strong sources that don't depend on each other agree and none disagrees.
+    MODERATE: one strong source, none disagrees. LOW: weak sources alone, or sources disagree. NONE: unknown.
+    """
+
+    HIGH = "high"
+    MODERATE = "moderate"
+    LOW = "low"
+    NONE = "none"
+
+
 @dataclass(frozen=True)
 class PhaseEvidence:
-    """One observation that speaks for a phase.
+    """One observation about a phase.
 
     Attributes:
         source: Where it was seen, such as ``ContrastBolusStartTime`` or ``SeriesDescription``.
-        says: The phase that it speaks for.
+        says: The phase that it speaks for; UNKNOWN when it only narrows the choice.
         detail: What was seen, free of identity, such as ``72 s after the start of injection``.
+        allows: Further phases that it does not speak against.
     """
 
     source: str
     says: Phase
     detail: str
+    allows: tuple[Phase, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +104,14 @@ class Series:
         flags: Oddities that were tolerated or corrected, as documented codes.
         sop_instance_uids: One per slice along array axis k, or one for a multi-frame object.
         acquired_at: AcquisitionDateTime of the volume as ``YYYYMMDDHHMMSS``, or None.
+        phase_confidence: How sure the phase is.
+        kind: What the values show: CT, T1-weighted dynamic, T2, diffusion, ...
+        kind_evidence: What the kind rests on, one short sentence each.
+        kind_confidence: How sure the kind is.
+        time_s: When the volume was acquired, in seconds from the study's first volume; None when no tag says.
+        series_number: SeriesNumber, as consoles show it; None without one.
+        number: Its place in the list of the study's volumes as the headers give it, from 1: what ``--use`` and the
+            volume's file name call it. 0 when it comes from elsewhere.
     """
 
     series_instance_uid: str
@@ -69,6 +123,30 @@ class Series:
     flags: tuple[str, ...] = ()
     sop_instance_uids: tuple[str, ...] = ()
     acquired_at: str | None = None
+    phase_confidence: Confidence = Confidence.NONE
+    kind: ImageKind = ImageKind.UNKNOWN
+    kind_evidence: tuple[str, ...] = ()
+    kind_confidence: Confidence = Confidence.NONE
+    time_s: float | None = None
+    number: int = 0
+    series_number: int | None = None
+
+
+@dataclass(frozen=True)
+class RoleChoice:
+    """Which volume of a study serves a role.
+
+    Attributes:
+        role: The role.
+        series: Index into :attr:`Study.series`.
+        by_person: Whether a person chose it; else the rules did.
+        reason: Why, one sentence.
+    """
+
+    role: Role
+    series: int
+    by_person: bool
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -96,6 +174,10 @@ class Study:
         series: The volumes that can be used.
         rejected: Everything else, with reasons.
         clips: Ultrasound loops and series of stills that can be used.
+        roles: Which volume serves which role, at most one for each; a role that none can serve is absent.
+        warnings: What a person should look at, one sentence each.
+        patient_check: Sixteen bits of a hash of PatientID, as four hexadecimal digits, or None without one: enough to
+            notice that two studies are of different patients, too few to find a patient by.
     """
 
     study_instance_uid: str
@@ -103,3 +185,6 @@ class Study:
     series: tuple[Series, ...]
     rejected: tuple[Rejected, ...] = field(default_factory=tuple)
     clips: tuple[Clip, ...] = ()
+    roles: tuple[RoleChoice, ...] = ()
+    warnings: tuple[str, ...] = ()
+    patient_check: str | None = None

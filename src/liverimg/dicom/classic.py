@@ -12,9 +12,10 @@ from typing import Final
 
 from liverimg.dicom.codes import Code
 from liverimg.dicom.file_meta import FileMeta
-from liverimg.dicom.frame import Frame, PhaseTags, PixelBlock, Problem, Triple
+from liverimg.dicom.frame import Frame, PixelBlock, Problem, SequenceTags, Triple
 from liverimg.dicom.limits import pixel_problem
 from liverimg.dicom.scaling import real_world_line, unit_of
+from liverimg.dicom.scan_tags import SCAN_TAGS, phase_tags, private_b_value, sequence_tags
 from liverimg.dicom.tags import Elements, time_of_day_s
 
 # Larger than any CT or MR matrix in clinical use; what claims to be larger is damaged or hostile.
@@ -33,11 +34,12 @@ _PHILIPS_CREATOR: Final = "PHILIPS MR IMAGING DD 001"
 
 COMMON_TAGS: Final = (
     0x00080005, 0x00080008, 0x00080016, 0x00080018, 0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x0008002A,
-    0x00080032, 0x00080033, 0x00080060, 0x0008103E, 0x00100010, 0x00100020, 0x00180010, 0x00180050, 0x00180081,
-    0x00181030, 0x00181042, 0x00181060, 0x00181210, 0x00189087, 0x00189341, 0x0020000D, 0x0020000E, 0x00200012,
+    0x00080032, 0x00080033, 0x00080060, 0x00100010, 0x00100020, 0x00180050, 0x00180081,
+    0x00181060, 0x00181210, 0x00189087, 0x0020000D, 0x0020000E, 0x00200012,
     0x00200013, 0x00200032, 0x00200037, 0x00200052, 0x00200100, 0x00280002, 0x00280004, 0x00280008, 0x00280010,
     0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00280121, 0x00281052,
     0x00281053, 0x00281054, 0x00282110, 0x00409096, 0x20050010, 0x2005100E, 0x52009229, 0x52009230,
+    *SCAN_TAGS,
 )  # fmt: skip
 
 
@@ -63,6 +65,8 @@ def base_frame(elements: Elements, meta: FileMeta, block: PixelBlock) -> Frame:
     acquired_s, acquired_at = _moment(elements, 0x0008002A, 0x00080022, 0x00080032)
     content_s, _ = _moment(elements, 0, 0x00080023, 0x00080033)
     image_type = elements.codes(0x00080008)
+    b_value = elements.decimal(0x00189087)
+    is_mr = elements.code(0x00080060).upper() == "MR"
     return Frame(
         pixels=block,
         number=0,
@@ -80,11 +84,13 @@ def base_frame(elements: Elements, meta: FileMeta, block: PixelBlock) -> Frame:
         trigger_ms=elements.decimal(0x00181060),
         instance_number=elements.integer(0x00200013),
         echo_ms=elements.decimal(0x00180081),
-        b_value=elements.decimal(0x00189087),
+        b_value=b_value if b_value is not None or not is_mr else private_b_value(elements),
         kernel="\\".join(elements.codes(0x00181210)),
         lossy=elements.code(0x00282110) == "01",
         padding=_padding(elements, signed=block.signed),
-        phase_tags=_phase_tags(elements),
+        phase_tags=phase_tags(elements),
+        sequence=sequence_tags(elements) if is_mr else SequenceTags(),
+        series_number=elements.integer(0x00200011),
     )
 
 
@@ -259,19 +265,6 @@ def _padding(elements: Elements, *, signed: bool) -> tuple[int, int] | None:
         return None
     last = elements.raw_integer(0x00280121, signed=signed)
     return (first, first) if last is None else (min(first, last), max(first, last))
-
-
-def _phase_tags(elements: Elements) -> PhaseTags:
-    usage = elements.first_item(0x00189341)
-    agent = elements.text(0x00180010)
-    if agent is None and usage is not None and usage.code(0x00189344).upper() == "PRE_CONTRAST":
-        agent = "PRE_CONTRAST"
-    return PhaseTags(
-        series_description=elements.text(0x0008103E) or "",
-        protocol_name=elements.text(0x00181030) or "",
-        contrast_agent=agent,
-        contrast_start_s=time_of_day_s(elements.code(0x00181042)),
-    )
 
 
 def _philips_scale(elements: Elements) -> float | None:

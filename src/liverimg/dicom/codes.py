@@ -67,6 +67,7 @@ class Flag(StrEnum):
     PHASE_CONFLICT = "phase_conflict"
     PHASE_AMBIGUOUS = "phase_ambiguous"
     PHASE_BY_USER = "phase_by_user"
+    KIND_CONFLICT = "kind_conflict"
     FRAME_TIMES_CONFLICT = "frame_times_conflict"
     FRAME_TIMES_INVALID = "frame_times_invalid"
     FRAME_TIMES_ABSOLUTE = "frame_times_absolute"

@@ -6,6 +6,7 @@ values, bytes that may be taken. Jobs come as lines of JSON on standard input. N
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import mmap
@@ -17,6 +18,7 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -46,6 +48,9 @@ _LOSSLESS: Final = frozenset((
 _SECOND_ALONE: Final = frozenset((
     uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1,
 ))  # fmt: skip
+# PixelData of unknown length, VR OB, and what ends its sequence of fragments.
+_PIXEL_ELEMENT: Final = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+_SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _HEAD_BYTES: Final = 1 << 16
 _CHUNK_BYTES: Final = 1 << 18
 _LARGEST_FILE_BYTES: Final = 1 << 30
@@ -224,9 +229,10 @@ def _by_simpleitk(job: Job, frame: bytes) -> NDArray[Any] | None:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame"
-        _write_frame(job, frame, path)
+        path.write_bytes(_file_of(job, frame))
         try:
-            image = SimpleITK.ReadImage(str(path))
+            # No other reader of its many is to try its luck on a stranger's bytes; asking them all costs time, too.
+            image = SimpleITK.ReadImage(str(path), imageIO="GDCMImageIO")
         except RuntimeError:
             return None
     values = SimpleITK.GetArrayFromImage(image)
@@ -235,20 +241,30 @@ def _by_simpleitk(job: Job, frame: bytes) -> NDArray[Any] | None:
     return np.asarray(values.reshape(job["rows"], job["columns"]))
 
 
-def _write_frame(job: Job, frame: bytes, path: Path) -> None:
+def _file_of(job: Job, frame: bytes) -> bytes:
+    """A DICOM file that holds one frame (PS3.5 A.4)."""
+    head = _head_of(
+        job["transfer_syntax"], job["rows"], job["columns"], job["bits_allocated"], job["bits_stored"], job["signed"]
+    )
+    return head + _PIXEL_ELEMENT + bytes(encapsulate([frame])) + _SEQUENCE_END
+
+
+@lru_cache(maxsize=4)
+def _head_of(syntax: str, rows: int, columns: int, bits_allocated: int, bits_stored: int, signed: bool) -> bytes:
+    """The same for all frames of a series: everything before the pixels."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = uid.UID("2.25.1")
-    meta.TransferSyntaxUID = uid.UID(job["transfer_syntax"])
+    meta.TransferSyntaxUID = uid.UID(syntax)
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = job["rows"], job["columns"], 1
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = rows, columns, 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored = job["bits_allocated"], job["bits_stored"]
-    dataset.HighBit, dataset.PixelRepresentation = job["bits_stored"] - 1, int(job["signed"])
-    dataset.PixelData = encapsulate([frame])
-    dataset["PixelData"].is_undefined_length = True
-    dataset.save_as(path, enforce_file_format=True)
+    dataset.BitsAllocated, dataset.BitsStored = bits_allocated, bits_stored
+    dataset.HighBit, dataset.PixelRepresentation = bits_stored - 1, int(signed)
+    out = io.BytesIO()
+    dataset.save_as(out, enforce_file_format=True)
+    return out.getvalue()
 
 
 def _differ(job: Job, first: NDArray[Any], second: NDArray[Any]) -> bool:

@@ -42,6 +42,9 @@ _KIND_UIDS: Final = frozenset((
 ))  # fmt: skip
 
 
+_BODY_PARTS: Final = ("BodyPartExamined", "Laterality", "ImageLaterality")
+
+
 class Deidentifier:
     """Cleans the data sets of one patient.
 
@@ -74,6 +77,9 @@ class Deidentifier:
         made.SpecificCharacterSet = "ISO_IR 192"
         made.SOPClassUID = sop_class
         made.PatientName = made.PatientID = self._names.patient_id
+        if "BodyPartExamined" in dataset and not any(made.get(keyword) for keyword in _BODY_PARTS):
+            # Whether a side is wanted can no longer be seen, so the attribute must be there (type 2C, C.7.3.1).
+            made.Laterality = None
         self._say_what_was_done(made, masked)
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = UID(sop_class)
@@ -140,7 +146,8 @@ class Deidentifier:
         if vr in TEXT_VR or vr in ("CS", "AS"):
             words = " ".join(str(v) for v in values_of(element))
             if self._identity.search(words) or len(words) > 1024:
-                return None
+                # Emptied, not removed: some must be there (Manufacturer is of type 2).
+                return _made(element, vr, None)
             if vr == "CS" and not all(_is_code_string(str(v)) for v in values_of(element)):
                 return None
         elif not all(isinstance(v, bytes if vr in BYTES_VR else int | float) for v in values_of(element)):

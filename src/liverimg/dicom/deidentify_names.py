@@ -136,16 +136,6 @@ def is_standard(uid: str) -> bool:
     return bool(uid) and UID(uid).name != uid
 
 
-def identity_pattern(values: Iterable[str]) -> re.Pattern[str]:
-    """Finds any word of the patient's names and numbers, as a whole word."""
-    words = {word for value in values for word in re.split(r"[\^=\\\s,;/]+", value) if len(word) > 2}
-    words |= {value.strip() for value in values if len(value.strip()) > 2}
-    if not words:
-        return re.compile(r"(?!)")
-    alternatives = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    return re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
-
-
 def values_of(element: DataElement) -> list[Any]:
     """The values of an element, however many it has."""
     if element.value is None or element.value == "":

@@ -73,6 +73,7 @@ class DeidentifyRules:
         self._keep_bytes = frozenset(table["keep_bytes"])
         self._clean_text = frozenset(table["clean_text"])
         self._dummy_text = frozenset(table["dummy_text"])
+        self._empty_text = frozenset(table["empty_text"])
         self._remove = frozenset(table["remove"])
         self.coding_schemes = frozenset(table["coding_schemes"])
         self._words = frozenset(table["vocabulary"]["words"])
@@ -114,6 +115,8 @@ class DeidentifyRules:
     def _by_kind(self, keyword: str, vr: str) -> Action:
         if vr == "UI":
             return Action.MAP_UID
+        if keyword in self._empty_text:
+            return Action.EMPTY
         if vr in TEXT_VR and keyword not in self._keep_text:
             return Action.DUMMY if keyword in self._dummy_text else Action.REMOVE
         if vr in BYTES_VR and keyword not in self._keep_bytes:

@@ -25,13 +25,14 @@ from pydicom.uid import (
 from liverimg.core.errors import DicomRefusedError, InputRefusedError
 from liverimg.dicom.codes import Code
 from liverimg.dicom.deidentify import Deidentifier
-from liverimg.dicom.deidentify_names import Pseudonyms, identity_pattern
+from liverimg.dicom.deidentify_names import Pseudonyms
 from liverimg.dicom.deidentify_pixels import burned_in_problem, clean_pixel_bytes, mask_ultrasound, picture_regions
 from liverimg.dicom.deidentify_record import Cleaned, CleanedFile, Wishes
 from liverimg.dicom.deidentify_rules import DeidentifyRules
 from liverimg.dicom.file_meta import inflate, looks_like_dicom, read_meta
 from liverimg.dicom.frame import Progress
 from liverimg.dicom.headers import files_below, read_file
+from liverimg.dicom.identity import identity_pattern
 from liverimg.dicom.tags import PARSER_ERRORS, quiet
 from liverimg.dicom.ultrasound_header import UltrasoundHeader, read_ultrasound_header
 

@@ -21,6 +21,7 @@ from liverimg.dicom.classic import (
 from liverimg.dicom.codes import Code
 from liverimg.dicom.file_meta import FileMeta
 from liverimg.dicom.frame import Frame, PixelBlock, Problem
+from liverimg.dicom.scan_tags import agent_phase_of
 from liverimg.dicom.tags import Elements
 
 _SHARED: Final = 0x52009229
@@ -37,6 +38,9 @@ _PHILIPS_FRAME: Final = 0x2005140F
 _ECHO: Final = 0x00189114
 _DIFFUSION: Final = 0x00189117
 _FRAME_TYPES: Final = (0x00189329, 0x00189226)
+_AGENT_USE: Final = 0x00189341
+_TIMING: Final = 0x00189112
+_MODIFIER: Final = 0x00189115
 _UNASSIGNED: Final = (0x00209171, 0x00209170)
 _EMPTY: Final = Elements({})
 
@@ -75,6 +79,9 @@ def _frame(common: Frame, shared: Elements, own: Elements, number: int, cache: d
     mapping = own.first_item(_MAPPING) or shared.first_item(_MAPPING)
     frame = with_rescale(frame, group(_RESCALE), private=group(_PHILIPS_FRAME), mapping=mapping)
     frame_type = next((kind for tag in _FRAME_TYPES if (kind := group(tag).codes(0x00089007))), common.image_type)
+    frame = _with_scan(
+        frame, timing=group(_TIMING), modifier=group(_MODIFIER), kind=group(_FRAME_TYPES[-1]), use=group(_AGENT_USE)
+    )
     echo_ms = group(_ECHO).decimal(0x00189082)
     b_value = group(_DIFFUSION).decimal(0x00189087)
     thickness_mm = measures.decimal(0x00180050)
@@ -110,6 +117,31 @@ def _with_content(frame: Frame, content: Elements, *, offset: Elements, trigger:
         stack_id=content.code(0x00209056),
         instance_number=frame.number,
     )
+
+
+def _with_scan(frame: Frame, *, timing: Elements, modifier: Elements, kind: Elements, use: Elements) -> Frame:
+    """Sequence and contrast agent of one frame (C.8.13.5.2, .5.5, C.7.6.16.2.12)."""
+    phase = agent_phase_of(use)
+    if phase:
+        agent = frame.phase_tags.contrast_agent
+        agent = phase if agent is None and phase == "PRE_CONTRAST" else agent
+        frame = replace(frame, phase_tags=replace(frame.phase_tags, agent_phase=phase, contrast_agent=agent))
+    if frame.modality != "MR":
+        return frame
+    own = frame.sequence
+    times = [timing.decimal(tag) for tag in (0x00180080, 0x00181314)]
+    train = timing.integer(0x00180091)
+    fat = "FS" if modifier.code(0x00189025).upper() in ("FAT", "FAT_AND_WATER") else ""
+    contrast = kind.code(0x00089209).upper()[:16]
+    sequence = replace(
+        own,
+        repetition_ms=own.repetition_ms if times[0] is None else times[0],
+        flip_deg=own.flip_deg if times[1] is None else times[1],
+        echo_train=own.echo_train if train is None else train,
+        options=(*own.options, fat) if fat else own.options,
+        contrast=contrast or own.contrast,
+    )
+    return replace(frame, sequence=sequence)
 
 
 def _with_unassigned(frame: Frame, item: Elements | None) -> Frame:

@@ -69,14 +69,45 @@ class PhaseTags:
         protocol_name: Cleaned ProtocolName.
         contrast_agent: Cleaned ContrastBolusAgent; None when the tag is absent, "" when it is empty.
         contrast_start_s: ContrastBolusStartTime in seconds after midnight.
-        injection_delay_s: Time after injection where the scanner states it outright.
+        agent_phase: ContrastBolusAgentPhase, such as ``PORTAL_VENOUS`` (PS3.3 C.7.6.16.2.12); "" when absent.
+        agent_amount: Whether a volume or a dose above 0 is on record.
     """
 
     series_description: str = ""
     protocol_name: str = ""
     contrast_agent: str | None = None
     contrast_start_s: float | None = None
-    injection_delay_s: float | None = None
+    agent_phase: str = ""
+    agent_amount: bool = False
+
+
+@dataclass(frozen=True)
+class SequenceTags:
+    """How an MR image was made; free of identity.
+
+    Attributes:
+        scanning: ScanningSequence, or EchoPulseSequence of an enhanced object: SE, IR, GR, EP, SPIN, GRADIENT, BOTH.
+        variant: SequenceVariant, such as SP (spoiled), SS (steady state).
+        options: ScanOptions, such as FS (fat saturation).
+        name: SequenceName or PulseSequenceName as the maker calls it, lower case.
+        contrast: AcquisitionContrast of an enhanced object, such as T2 or DIFFUSION; "" when absent.
+        repetition_ms: RepetitionTime.
+        inversion_ms: InversionTime.
+        flip_deg: FlipAngle.
+        echo_train: EchoTrainLength.
+        field_t: MagneticFieldStrength.
+    """
+
+    scanning: tuple[str, ...] = ()
+    variant: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    name: str = ""
+    contrast: str = ""
+    repetition_ms: float | None = None
+    inversion_ms: float | None = None
+    flip_deg: float | None = None
+    echo_train: int | None = None
+    field_t: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,4 +167,6 @@ class Frame:
     lossy: bool = False
     made_up_series_uid: bool = False
     phase_tags: PhaseTags = field(default_factory=PhaseTags)
+    sequence: SequenceTags = field(default_factory=SequenceTags)
+    series_number: int | None = None
     problem: Problem | None = None

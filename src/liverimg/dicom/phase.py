@@ -1,112 +1,34 @@
-"""Contrast phases: what the tags say, in which order they are believed, and when they disagree.
+"""Contrast phases: what the tags of one volume say, in which order they are believed, and when they disagree.
 
-Order of belief: the user, the time after injection, the words of the description, the contrast agent, the other
-series of the study. A disagreement is flagged, and UNKNOWN is an honest answer. All times and words are data.
+A disagreement is flagged, and UNKNOWN is an honest answer. All times and words are data.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from liverimg.core.errors import RecordInvalidError
-from liverimg.core.study import Modality, Phase, PhaseEvidence
+from liverimg.core.study import Confidence, Modality, Phase, PhaseEvidence
 from liverimg.dicom.codes import Flag
 from liverimg.dicom.frame import PhaseTags
+from liverimg.dicom.phase_rules import PhaseRules
+from liverimg.dicom.phase_weight import weigh
+from liverimg.dicom.phase_words import ENHANCED, by_words, phases_in_text
+from liverimg.dicom.plain_text import plain_text
+
+__all__ = (
+    "PhaseDecision",
+    "PhaseInput",
+    "PhaseRules",
+    "decide_phase",
+    "decision_from",
+    "evidence_of",
+    "has_contrast",
+    "phase_at",
+    "phases_in_text",
+    "plain_text",
+)
 
 _DAY_S = 86_400.0
-
-
-@dataclass(frozen=True)
-class TimeWindow:
-    """Times after the start of injection at which a phase is the likely one.
-
-    Attributes:
-        phase: The phase.
-        from_s: First second that speaks for it.
-        below_s: First second that no longer does.
-        slack_s: So far outside the window a description that names this phase is still no contradiction.
-    """
-
-    phase: Phase
-    from_s: float
-    below_s: float
-    slack_s: float
-
-
-@dataclass(frozen=True)
-class WordRule:
-    """A pattern in a description, and what it means. Earlier rules consume what they match."""
-
-    phase: Phase
-    pattern: re.Pattern[str]
-
-
-@dataclass(frozen=True)
-class PhaseRules:
-    """All rules, from ``data/phases.toml``.
-
-    Attributes:
-        windows: By modality.
-        words: In order of application.
-        several_phases: Descriptions that name more than one phase.
-        minutes_or_seconds: Pattern with groups ``value`` and ``unit`` for a delay named in a description.
-        no_contrast_words: ContrastBolusAgent that says that there was none.
-        hepatobiliary_agents: Agents that the liver cells take up.
-        hepatobiliary_from_s: Time from which such an agent shows the hepatobiliary phase.
-        longest_delay_s: A contrast start further away belongs to something else.
-        reference: Phases by modality, the best for segmentation first.
-        unsuitable_words: Descriptions that make a volume a worse reference.
-        other_mr_words: Descriptions of MR images that are not dynamic T1.
-        enough_extent_mm: Extent along the slices that covers a liver.
-    """
-
-    windows: Mapping[Modality, tuple[TimeWindow, ...]]
-    words: tuple[WordRule, ...]
-    several_phases: re.Pattern[str]
-    minutes_or_seconds: re.Pattern[str]
-    no_contrast_words: re.Pattern[str]
-    hepatobiliary_agents: re.Pattern[str]
-    hepatobiliary_from_s: float
-    longest_delay_s: float
-    reference: Mapping[Modality, tuple[Phase, ...]]
-    unsuitable_words: re.Pattern[str]
-    other_mr_words: re.Pattern[str]
-    enough_extent_mm: float
-
-    @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> PhaseRules:
-        """Reads the parsed ``phases.toml``.
-
-        Raises:
-            RecordInvalidError: A key is missing, or a pattern or a phase does not exist.
-        """
-        try:
-            return cls(
-                windows={Modality(m): tuple(_window(w) for w in rows) for m, rows in table["timing"].items()},
-                words=tuple(
-                    WordRule(Phase(rule["phase"]), _pattern(rule["patterns"])) for rule in table["description"]
-                ),
-                several_phases=_pattern(table["several_phases"]["patterns"]),
-                minutes_or_seconds=_pattern([table["delay_in_description"]["pattern"]]),
-                no_contrast_words=_pattern(table["agent"]["none"]),
-                hepatobiliary_agents=_pattern(table["agent"]["hepatobiliary"]),
-                hepatobiliary_from_s=float(table["agent"]["hepatobiliary_from_s"]["value"]),
-                longest_delay_s=float(table["agent"]["longest_delay_s"]["value"]),
-                reference={
-                    Modality(m): tuple(Phase(p) for p in phases) for m, phases in table["reference"]["order"].items()
-                },
-                unsuitable_words=_pattern(table["reference"]["unsuitable"]),
-                other_mr_words=_pattern(table["reference"]["other_mr"]),
-                enough_extent_mm=float(table["reference"]["enough_extent_mm"]["value"]),
-            )
-        except (KeyError, ValueError, TypeError, AttributeError, re.error) as error:
-            raise RecordInvalidError(
-                f"the phase rules are not valid ({type(error).__name__}: {error}): compare them with phases.toml"
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -118,50 +40,70 @@ class PhaseInput:
         tags: From its first slice.
         acquired_s: Earliest acquisition time of its slices, seconds; only the time of day is used.
         before_contrast: Every volume of the study whose tags name contrast was acquired later than this one.
+        clock: Which tags the time comes from.
     """
 
     modality: Modality
     tags: PhaseTags
     acquired_s: float | None
     before_contrast: bool = False
+    clock: str = "AcquisitionTime"
 
 
 @dataclass(frozen=True)
 class PhaseDecision:
-    """The phase, what speaks for and against it, and what a person should look at."""
+    """The phase, how sure it is, what speaks for and against it, and what a person should look at."""
 
     phase: Phase
     evidence: tuple[PhaseEvidence, ...]
     flags: tuple[Flag, ...] = ()
+    confidence: Confidence = Confidence.NONE
 
 
 def decide_phase(given: PhaseInput, rules: PhaseRules, *, override: Phase | None = None) -> PhaseDecision:
-    """Names the phase of one volume.
+    """Names the phase of one volume by its own tags.
 
     Args:
         given: What the headers say.
         rules: From :meth:`PhaseRules.from_table`.
         override: What the user said; wins over everything.
     """
-    named, ambiguous = _by_words(given, rules)
-    evidence = [
-        item
-        for item in (
-            _by_time(given, rules, named.says if named else None),
-            named,
-            _by_agent(given, rules),
-            _by_study(given),
-        )
-        if item is not None
-    ]
-    flags: list[Flag] = [Flag.PHASE_AMBIGUOUS] if ambiguous else []
-    if len({item.says for item in evidence}) > 1 or _contrast_contradicts(given, rules, evidence):
-        flags.append(Flag.PHASE_CONFLICT)
+    evidence, ambiguous = evidence_of(given, rules)
+    return decision_from(evidence, rules, ambiguous=ambiguous, override=override)
+
+
+def evidence_of(given: PhaseInput, rules: PhaseRules) -> tuple[tuple[PhaseEvidence, ...], bool]:
+    """All that a volume's own tags say, the most believed first, and whether its description names several phases."""
+    named, ambiguous = by_words(given.tags, rules, lambda delay_s: phase_at(delay_s, given, rules))
+    found = (
+        _by_time(given, rules, named),
+        _by_agent_phase(given, rules),
+        named,
+        _by_agent(given, rules),
+        _by_study(given),
+    )
+    return tuple(item for item in found if item is not None), ambiguous
+
+
+def decision_from(
+    evidence: tuple[PhaseEvidence, ...], rules: PhaseRules, *, ambiguous: bool = False, override: Phase | None = None
+) -> PhaseDecision:
+    """Weighs evidence and says what a person should look at.
+
+    Args:
+        evidence: Of one volume.
+        rules: With the weights.
+        ambiguous: Whether its description names several phases.
+        override: What the user said; wins over everything.
+    """
     if override is not None:
         by_user = PhaseEvidence("user", override, "named on the command line")
-        return PhaseDecision(override, (by_user, *evidence), (Flag.PHASE_BY_USER,))
-    phase = evidence[0].says if evidence else Phase.UNKNOWN
-    return PhaseDecision(phase, tuple(evidence), tuple(flags))
+        return PhaseDecision(override, (by_user, *evidence), (Flag.PHASE_BY_USER,), Confidence.HIGH)
+    weighed = weigh(evidence, rules.weighing)
+    flags = (*((Flag.PHASE_AMBIGUOUS,) if ambiguous else ()), *((Flag.PHASE_CONFLICT,) if weighed.conflict else ()))
+    # What speaks for the answer comes first.
+    ordered = sorted(evidence, key=lambda item: item.says is not weighed.phase)
+    return PhaseDecision(weighed.phase, tuple(ordered), flags, weighed.confidence)
 
 
 def injection_delay_s(given: PhaseInput, rules: PhaseRules) -> float | None:
@@ -170,17 +112,26 @@ def injection_delay_s(given: PhaseInput, rules: PhaseRules) -> float | None:
     if given.acquired_s is None or start_s is None:
         return None
     delay_s = (given.acquired_s % _DAY_S - start_s + _DAY_S / 2) % _DAY_S - _DAY_S / 2
+    if abs(delay_s) <= rules.copied_start_s:
+        # Several makers write the time of the scan there.
+        return None
     return delay_s if abs(delay_s) <= rules.longest_delay_s else None
 
 
-def _by_time(given: PhaseInput, rules: PhaseRules, named: Phase | None) -> PhaseEvidence | None:
+def _by_time(given: PhaseInput, rules: PhaseRules, named: PhaseEvidence | None) -> PhaseEvidence | None:
     delay_s = injection_delay_s(given, rules)
     if delay_s is None:
         return None
-    phase = phase_at(delay_s, given, rules, named=named)
-    if phase is None:
+    phase = phase_at(delay_s, given, rules)
+    near = phase_at(delay_s, given, rules, named=named.says if named else None)
+    if phase is None and near is None:
         return None
-    return PhaseEvidence("ContrastBolusStartTime", phase, f"{delay_s:.0f} s after the start of injection")
+    when = f"{delay_s:.0f} s after the start of injection"
+    detail = when if given.clock == "AcquisitionTime" else f"{when} by {given.clock}"
+    if near is Phase.HEPATOBILIARY or phase is None:
+        return PhaseEvidence("ContrastBolusStartTime", near or Phase.UNKNOWN, detail)
+    # Near a border the description decides; the time does not confirm it, since it would have said otherwise.
+    return PhaseEvidence("ContrastBolusStartTime", phase, detail, () if near in (None, phase) else (near,))
 
 
 def phase_at(delay_s: float, given: PhaseInput, rules: PhaseRules, *, named: Phase | None = None) -> Phase | None:
@@ -199,64 +150,29 @@ def phase_at(delay_s: float, given: PhaseInput, rules: PhaseRules, *, named: Pha
     return next((w.phase for w in windows if w.from_s <= delay_s < w.below_s), None)
 
 
-def _by_words(given: PhaseInput, rules: PhaseRules) -> tuple[PhaseEvidence | None, bool]:
-    """What the series' description says; the protocol's name counts only when that says nothing."""
-    ambiguous = False
-    for source, text in (
-        ("SeriesDescription", given.tags.series_description),
-        ("ProtocolName", given.tags.protocol_name),
-    ):
-        if rules.several_phases.search(plain_text(text)):
-            ambiguous = ambiguous or source == "SeriesDescription"
-            break
-        found = phases_in_text(text, rules)
-        if not found and (delay_s := _delay_in_text(text, rules)) is not None:
-            phase = phase_at(delay_s, given, rules)
-            if phase is not None:
-                return PhaseEvidence(source, phase, f"names a delay of {delay_s:.0f} s"), False
-        if len(found) == 1:
-            ((phase, word),) = found.items()
-            return PhaseEvidence(source, phase, f'contains "{word}"'), False
-        if len(found) > 1 and source == "SeriesDescription":
-            ambiguous = True
-            break
-    return None, ambiguous
-
-
-def phases_in_text(text: str, rules: PhaseRules) -> dict[Phase, str]:
-    """The phases that a description names, each with the word that names it."""
-    rest = plain_text(text)
-    found: dict[Phase, str] = {}
-    for rule in rules.words:
-        match = rule.pattern.search(rest)
-        if match is not None:
-            found.setdefault(rule.phase, match.group().strip())
-            rest = rule.pattern.sub(" | ", rest)
-    return found
-
-
-def plain_text(text: str) -> str:
-    """Lower case, without accents on Latin letters; other scripts are left whole."""
-    return _without_accents(text.casefold())
-
-
-def _without_accents(text: str) -> str:
-    apart = unicodedata.normalize("NFKD", text)
-    return unicodedata.normalize("NFC", "".join(c for c in apart if not "\u0300" <= c <= "\u036f"))
-
-
-def _delay_in_text(text: str, rules: PhaseRules) -> float | None:
-    matches = list(rules.minutes_or_seconds.finditer(plain_text(text)))
-    if len(matches) != 1:
+def _by_agent_phase(given: PhaseInput, rules: PhaseRules) -> PhaseEvidence | None:
+    word = given.tags.agent_phase
+    if not word:
         return None
-    minutes = matches[0]["unit"].startswith(("m", "分"))
-    return float(matches[0]["value"]) * (60 if minutes else 1)
+    detail = f"says {word}"
+    phase = rules.agent_phases.get(word)
+    if phase is not None:
+        allows = (Phase.EARLY_ARTERIAL,) if phase is Phase.ARTERIAL else ()
+        return PhaseEvidence("ContrastBolusAgentPhase", phase, detail, allows)
+    return PhaseEvidence("ContrastBolusAgentPhase", Phase.UNKNOWN, detail, ENHANCED)
 
 
 def _by_agent(given: PhaseInput, rules: PhaseRules) -> PhaseEvidence | None:
     agent = given.tags.contrast_agent
     if agent and rules.no_contrast_words.search(agent):
-        return PhaseEvidence("ContrastBolusAgent", Phase.UNENHANCED, "says that no contrast was given")
+        return PhaseEvidence("ContrastBolusAgent says none", Phase.UNENHANCED, "says that no contrast was given")
+    if (agent or given.tags.agent_amount) and injection_delay_s(given, rules) is None:
+        # With a start of injection the scan may have come before it.
+        liver_specific = given.modality is Modality.MR and (
+            not agent or rules.hepatobiliary_agents.search(agent) is not None
+        )
+        left = tuple(p for p in ENHANCED if liver_specific or p is not Phase.HEPATOBILIARY)
+        return PhaseEvidence("ContrastBolusAgent", Phase.UNKNOWN, "names a contrast agent", left)
     return None
 
 
@@ -264,7 +180,7 @@ def _by_study(given: PhaseInput) -> PhaseEvidence | None:
     """A volume without any contrast tag, earlier than all that carry one, was taken before the injection."""
     if given.before_contrast and not given.tags.contrast_agent and given.tags.contrast_start_s is None:
         detail = "no contrast tag, and earlier than all series that have one"
-        return PhaseEvidence("ContrastBolusAgent", Phase.UNENHANCED, detail)
+        return PhaseEvidence("before contrast", Phase.UNENHANCED, detail)
     return None
 
 
@@ -273,19 +189,4 @@ def has_contrast(tags: PhaseTags, rules: PhaseRules) -> bool:
     agent = tags.contrast_agent
     if agent:
         return rules.no_contrast_words.search(agent) is None
-    return tags.contrast_start_s is not None
-
-
-def _contrast_contradicts(given: PhaseInput, rules: PhaseRules, evidence: Sequence[PhaseEvidence]) -> bool:
-    """Called unenhanced, but an agent is on record and no time says that it came later."""
-    if not evidence or not given.tags.contrast_agent or injection_delay_s(given, rules) is not None:
-        return False
-    return evidence[0].says is Phase.UNENHANCED and has_contrast(given.tags, rules)
-
-
-def _window(row: Mapping[str, Any]) -> TimeWindow:
-    return TimeWindow(Phase(row["phase"]), float(row["from_s"]), float(row["below_s"]), float(row["slack_s"]))
-
-
-def _pattern(patterns: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{_without_accents(p)})" for p in patterns), re.IGNORECASE)
+    return tags.contrast_start_s is not None or tags.agent_amount or tags.agent_phase not in ("", "PRE_CONTRAST")

@@ -84,40 +84,45 @@ def plan_regular(
 def regularise(slices: NDArray[Any], plan: Regularisation, *, outside: float) -> NDArray[Any]:
     """Resamples slices, shape (n, rows, columns), linearly onto the planned grid; the dtype is kept.
 
+    Beside the slices and the result no more than a few planes are held in memory.
+
     Args:
         slices: As acquired, in order.
         plan: From :func:`plan_regular`.
         outside: Value where nothing was measured.
     """
-    shifted = _shifted(slices, plan, outside)
-    if plan.spacing_mm is None:
-        return shifted
     out = np.empty(plan.shape, dtype=slices.dtype)
+    if plan.spacing_mm is None:
+        for k in range(plan.shape[0]):
+            out[k] = _shifted(slices[k], plan, k, outside)
+        return out
+    shifted: dict[int, NDArray[Any]] = {}
     for k in range(plan.shape[0]):
         depth_mm = min(k * plan.spacing_mm, float(plan.depth_mm[-1]))
         after = min(max(int(np.searchsorted(plan.depth_mm, depth_mm)), 1), len(slices) - 1)
+        pair = (after - 1, after)
+        shifted = {n: shifted[n] if n in shifted else _shifted(slices[n], plan, n, outside) for n in pair}
         low, high = plan.depth_mm[after - 1], plan.depth_mm[after]
         share = float((depth_mm - low) / (high - low))
         out[k] = _cast(_mix(shifted[after - 1], shifted[after], share), slices.dtype)
     return out
 
 
-def _shifted(slices: NDArray[Any], plan: Regularisation, outside: float) -> NDArray[Any]:
-    count = len(slices)
-    out = np.full((count, *plan.shape[1:]), outside, dtype=slices.dtype)
-    for k in range(count):
-        plane = slices[k].astype(np.float32)
-        start = [0, 0]
-        for axis in (0, 1):
-            whole = int(np.floor(plan.shift_px[k, axis]))
-            share = float(plan.shift_px[k, axis] - whole)
-            start[axis] = whole
-            if share > 0:
-                # A pixel of the finished plane lies between two of the slice: keep only those with both neighbours.
-                plane = _mix(np.delete(plane, 0, axis), np.delete(plane, -1, axis), share)
-                start[axis] = whole + 1
-        j, i = start
-        out[k, j : j + plane.shape[0], i : i + plane.shape[1]] = _cast(plane, slices.dtype)
+def _shifted(values: NDArray[Any], plan: Regularisation, number: int, outside: float) -> NDArray[Any]:
+    """One slice moved within its plane to where it lies in the finished one."""
+    out = np.full(plan.shape[1:], outside, dtype=values.dtype)
+    plane = values.astype(np.float32)
+    start = [0, 0]
+    for axis in (0, 1):
+        whole = int(np.floor(plan.shift_px[number, axis]))
+        share = float(plan.shift_px[number, axis] - whole)
+        start[axis] = whole
+        if share > 0:
+            # A pixel of the finished plane lies between two of the slice: keep only those with both neighbours.
+            plane = _mix(np.delete(plane, 0, axis), np.delete(plane, -1, axis), share)
+            start[axis] = whole + 1
+    j, i = start
+    out[j : j + plane.shape[0], i : i + plane.shape[1]] = _cast(plane, values.dtype)
     return out
 
 

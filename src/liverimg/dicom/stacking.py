@@ -68,6 +68,8 @@ def _stack_order(stack: Stack) -> tuple[object, ...]:
     times = [frame.acquired_s for frame in stack.frames if frame.acquired_s is not None]
     return (
         min(times) if times else float("inf"),
+        # Without times the numbers that consoles count on come nearest to the order of acquisition.
+        0 if times else stack.frames[0].series_number or 0,
         min(frame.series_instance_uid for frame in stack.frames),
         stack.frames[0].temporal_position or 0,
         stack.frames[0].time_offset_s or 0,

@@ -10,13 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liverimg.core.errors import DicomRefusedError, InputRefusedError, NeedsPersonError, UsageError
-from liverimg.core.study import Modality, Phase, Rejected, Series, Study
-from liverimg.dicom.codes import Code, Flag
+from liverimg.core.inspection import ListedSeries
+from liverimg.core.study import Phase, Rejected, Series, Study
+from liverimg.dicom.codes import Code
 from liverimg.dicom.frame import Frame, Progress
 from liverimg.dicom.headers import FolderHeaders, Identity, LeftOut, read_folder, safe_uid
-from liverimg.dicom.phase import PhaseInput, PhaseRules, decide_phase, has_contrast
+from liverimg.dicom.identity import identity_pattern
+from liverimg.dicom.listing import list_series
+from liverimg.dicom.phase_rules import PhaseRules
+from liverimg.dicom.reference import choose_reference, with_roles
+from liverimg.dicom.series import series_of
 from liverimg.dicom.stack import Stack
 from liverimg.dicom.stacking import find_stacks, set_aside
+from liverimg.dicom.study_phases import conflict_sentences
 from liverimg.dicom.ultrasound import ClipSource, UltrasoundRules, clip_sources, is_ultrasound
 
 
@@ -28,11 +34,13 @@ class StudyHeaders:
         study: What can be used and what cannot.
         stacks: The slices of each of ``study.series``, in the same order; for ``load_volume``.
         clips: The files of each of ``study.clips``, in the same order; for ``load_clip``.
+        listing: Every series that holds images, used or not.
     """
 
     study: Study
     stacks: tuple[Stack, ...]
     clips: tuple[ClipSource, ...] = ()
+    listing: tuple[ListedSeries, ...] = ()
 
 
 def read_study(
@@ -69,7 +77,8 @@ def read_study(
     study_uid, study_date = _one_study(headers.identities)
     frames = tuple(_with_series_uid(frame) for frame in headers.frames)
     rejected = _rejected_files(headers.left_out)
-    identity = _identity_words(headers.identities)
+    identity = identity_pattern(v for i in headers.identities for v in (i.patient_name, i.patient_id))
+    listing = list_series(frames, identity)
     clips: tuple[ClipSource, ...] = ()
     if ultrasound_rules is not None:
         clips, refused_clips = _clips([f for f in frames if is_ultrasound(f)], ultrasound_rules, identity)
@@ -78,11 +87,21 @@ def read_study(
     rejected += set_aside(frames)
     stacks, refused = find_stacks(frames)
     rejected += refused
-    series = tuple(_without_identity(one, identity) for one in _series(stacks, phase_rules, overrides or {}))
+    series = tuple(_without_identity(one, identity) for one in series_of(stacks, phase_rules, overrides or {}))
     _refuse_unknown_overrides(overrides or {}, frames)
     rejected.sort(key=lambda r: (r.what, r.code, r.reason))
     study = Study(study_uid, study_date, series, tuple(rejected), tuple(source.clip for source in clips))
-    return StudyHeaders(study, stacks, clips)
+    study = replace(study, warnings=conflict_sentences(series), patient_check=_patient_check(headers.identities))
+    study = with_roles(study, phase_rules, reference=choose_reference(study, phase_rules) if series else None)
+    return StudyHeaders(study, stacks, clips, listing)
+
+
+def _patient_check(identities: Sequence[Identity]) -> str | None:
+    """Sixteen bits of a hash of the one PatientID; None without one. Many patients share each value, by intent."""
+    patient_ids = {i.patient_id for i in identities if i.patient_id}
+    if len(patient_ids) != 1:
+        return None
+    return hashlib.sha256(f"liverimg patient check\n{patient_ids.pop()}".encode("utf-8", "replace")).hexdigest()[:4]
 
 
 def require_usable(study: Study, *, with_volume: bool = True) -> None:
@@ -164,21 +183,13 @@ def _rejected_files(left_out: Sequence[LeftOut]) -> list[Rejected]:
     ]
 
 
-def _identity_words(identities: Sequence[Identity]) -> re.Pattern[str]:
-    """Finds the patient's name and number, should a scanner have put them into free text."""
-    words = {word for i in identities for word in (*i.patient_name.split(), i.patient_id) if len(word) > 2}
-    if not words:
-        return re.compile(r"(?!)")
-    alternatives = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    return re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
-
-
 def _without_identity(series: Series, identity: re.Pattern[str]) -> Series:
     """The series with its free text rid of the patient's name and number."""
     return replace(
         series,
         description=identity.sub("[removed]", series.description),
         phase_evidence=tuple(replace(e, detail=identity.sub("[removed]", e.detail)) for e in series.phase_evidence),
+        kind_evidence=tuple(identity.sub("[removed]", text) for text in series.kind_evidence),
     )
 
 
@@ -189,51 +200,6 @@ def _clips(
     sources, refused = clip_sources(frames, rules=rules)
     cleaned = [replace(s.clip, description=identity.sub("[removed]", s.clip.description)) for s in sources]
     return tuple(replace(s, clip=clip) for s, clip in zip(sources, cleaned, strict=True)), refused
-
-
-def _series(stacks: Sequence[Stack], rules: PhaseRules, overrides: Mapping[str, Phase]) -> tuple[Series, ...]:
-    series = []
-    for stack in stacks:
-        first = stack.frames[0]
-        uid = min(frame.series_instance_uid for frame in stack.frames)
-        times = sorted((f.acquired_s, f.acquired_at) for f in stack.frames if f.acquired_s is not None)
-        decision = decide_phase(
-            PhaseInput(
-                modality=Modality(first.modality),
-                tags=first.phase_tags,
-                acquired_s=times[0][0] if times else None,
-                before_contrast=_is_before_contrast(stack, stacks, rules),
-            ),
-            rules,
-            override=overrides.get(uid),
-        )
-        sop_uids = tuple(safe_uid(frame.sop_instance_uid) for frame in stack.frames)
-        series.append(
-            Series(
-                series_instance_uid=uid,
-                modality=Modality(first.modality),
-                phase=decision.phase,
-                phase_evidence=decision.evidence,
-                grid=stack.grid,
-                description=first.phase_tags.series_description,
-                flags=tuple(sorted(flag.value for flag in {*stack.flags, *decision.flags})),
-                sop_instance_uids=tuple(dict.fromkeys(sop_uids)),
-                acquired_at=times[0][1] if times else None,
-            )
-        )
-    return tuple(series)
-
-
-def _is_before_contrast(stack: Stack, stacks: Sequence[Stack], rules: PhaseRules) -> bool:
-    """Whether the tags name no contrast, while every volume acquired with contrast came later.
-
-    Series computed afterwards lose their contrast tags, so they prove nothing.
-    """
-    own_s = stack.frames[0].acquired_s
-    later_s = [s.frames[0].acquired_s for s in stacks if has_contrast(s.frames[0].phase_tags, rules)]
-    if Flag.DERIVED_IMAGE in stack.flags or own_s is None or not later_s:
-        return False
-    return all(time_s is not None and time_s > own_s for time_s in later_s)
 
 
 def _refuse_unknown_overrides(overrides: Mapping[str, Phase], frames: Sequence[Frame]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import struct
 import unicodedata
 import warnings
@@ -197,7 +198,7 @@ _VR_WHEN_IMPLICIT: Final = {
     0x00280002: "US", 0x00280010: "US", 0x00280011: "US", 0x00280100: "US", 0x00280101: "US", 0x00280102: "US",
     0x00280103: "US", 0x00189087: "FD", 0x00189082: "FD", 0x00209128: "UL", 0x00209057: "UL", 0x00209156: "US",
     0x00209157: "UL", 0x0020930D: "FD", 0x00209153: "FD", 0x2005100E: "FL", 0x00409224: "FD",
-    0x00409225: "FD",
+    0x00409225: "FD", 0x00200011: "IS", 0x0019100C: "IS", 0x20011003: "FL",
     0x00186012: "US", 0x00186014: "US", 0x00186016: "UL", 0x00186018: "UL", 0x0018601A: "UL", 0x0018601C: "UL",
     0x0018601E: "UL", 0x00186024: "US", 0x00186026: "US", 0x0018602C: "FD", 0x0018602E: "FD", 0x00286020: "US",
 }  # fmt: skip
@@ -228,6 +229,9 @@ def _finite(values: tuple[float, ...]) -> tuple[float, ...] | None:
     return values if all(math.isfinite(value) for value in values) else None
 
 
+_DESIGNATION: Final = re.compile("\x1b(?:\\$[()]?|[()])[@-~]")
+
+
 @lru_cache(maxsize=1024)
 def _decoded(value: bytes, character_sets: tuple[str, ...]) -> str:
     try:
@@ -235,7 +239,9 @@ def _decoded(value: bytes, character_sets: tuple[str, ...]) -> str:
     except PARSER_ERRORS:
         encodings = ["iso8859"]
     try:
-        return clean_text(str(decode_bytes(value, encodings, {0x5C})))
+        text = str(decode_bytes(value, encodings, {0x5C}))
+        # Some designations pydicom leaves in the text, such as that of GB 2312 (PS3.5 annex K).
+        return clean_text(_DESIGNATION.sub("", text) if len(character_sets) > 1 else text)
     except PARSER_ERRORS:
         return clean_text(value.decode("latin-1"))
 

@@ -120,8 +120,14 @@ def _source(headers: Sequence[UltrasoundHeader], rules: UltrasoundRules) -> Clip
         times_s=times.times_s,
         times_detail=times.detail,
         regions=headers[0].regions,
+        dynamic_range_db=_said_by_all([header.dynamic_range_db for header in headers]),
     )
     return ClipSource(clip, ordered)
+
+
+def _said_by_all(values: Sequence[float | None]) -> float | None:
+    """The value that every file of a clip gives; None where one gives none or another."""
+    return values[0] if len(set(values)) == 1 else None
 
 
 def _content_at(first: Frame) -> str | None:

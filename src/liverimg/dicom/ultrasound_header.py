@@ -18,8 +18,8 @@ from liverimg.dicom.tags import PARSER_ERRORS, Elements, quiet
 
 _READ_STEPS_BYTES: Final = (1 << 18, 1 << 24, 512 << 20)
 _TAGS: Final = (
-    0x00080005, 0x00080016, 0x00082144, 0x00180040, 0x00180072, 0x00181063, 0x00181065, 0x00186011, 0x00280002,
-    0x00280004, 0x00280006, 0x00286020, 0x00286022,
+    0x00080005, 0x00080016, 0x00082144, 0x00180040, 0x00180072, 0x00181063, 0x00181065, 0x00185030, 0x00186011,
+    0x00280002, 0x00280004, 0x00280006, 0x00286020, 0x00286022,
 )  # fmt: skip
 # US and US Multi-frame Image Storage, and the two that they replaced.
 _CLASSES: Final = frozenset((
@@ -70,6 +70,7 @@ class UltrasoundHeader:
         regions: SequenceOfUltrasoundRegions.
         timing: Of a loop.
         frames_of_interest: Index from 0 and lower-case description of marked frames (PS3.3 C.7.6.9).
+        dynamic_range_db: DynamicRange (0018,5030): retired from the standard, still written; None when it is absent.
     """
 
     frame: Frame
@@ -78,6 +79,7 @@ class UltrasoundHeader:
     regions: tuple[Region, ...]
     timing: TimingTags
     frames_of_interest: tuple[tuple[int, str], ...] = ()
+    dynamic_range_db: float | None = None
 
     @property
     def path(self) -> Path:
@@ -106,6 +108,7 @@ def read_ultrasound_header(frame: Frame) -> UltrasoundHeader:
                 regions=tuple(_region(item) for item in elements.items(0x00186011)),
                 timing=_timing(elements, frame.pixels.frames),
                 frames_of_interest=_frames_of_interest(elements),
+                dynamic_range_db=_positive(elements, 0x00185030),
             )
     except PARSER_ERRORS as error:
         raise DicomRefusedError(Code.UNREADABLE, "an ultrasound file whose header is damaged") from error
@@ -190,18 +193,19 @@ def _region(item: Elements) -> Region:
     )
 
 
-def _timing(elements: Elements, frames: int) -> TimingTags:
-    def positive(tag: int) -> float | None:
-        value = elements.decimal(tag)
-        return value if value is not None and value > 0 else None
+def _positive(elements: Elements, tag: int) -> float | None:
+    value = elements.decimal(tag)
+    return value if value is not None and value > 0 else None
 
+
+def _timing(elements: Elements, frames: int) -> TimingTags:
     return TimingTags(
         vector_ms=elements.decimals(0x00181065, frames),
         vector_present=bool(elements.raw_bytes(0x00181065)),
-        frame_time_ms=positive(0x00181063),
-        cine_rate=positive(0x00180040),
-        display_rate=positive(0x00082144),
-        duration_s=positive(0x00180072),
+        frame_time_ms=_positive(elements, 0x00181063),
+        cine_rate=_positive(elements, 0x00180040),
+        display_rate=_positive(elements, 0x00082144),
+        duration_s=_positive(elements, 0x00180072),
     )
 
 

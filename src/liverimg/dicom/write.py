@@ -31,7 +31,7 @@ from liverimg.core.grid import Grid
 from liverimg.core.study import Modality
 from liverimg.core.volume import Volume
 
-_IMPLEMENTATION_UID: Final = UID(PYDICOM_ROOT_UID + "20261121.1")
+IMPLEMENTATION_UID: Final = UID(PYDICOM_ROOT_UID + "20261121.1")
 _CT_INTERCEPT: Final = -1024
 _MOST_STORED: Final = 4095  # 12 bits
 _NAME_PREFIX: Final = "PHANTOM^"
@@ -152,9 +152,14 @@ def stored_values(volume: Volume, modality: Modality) -> NDArray[np.uint16]:
     return np.asarray(np.clip(np.rint(volume.array) + offset, 0, _MOST_STORED), dtype=np.uint16)
 
 
-def _check(grid: Grid, study: StudyHeader) -> None:
+def check_name(study: StudyHeader) -> None:
+    """Refuses a patient who is not synthetic."""
     if not study.patient_name.startswith(_NAME_PREFIX):
         raise UsageError(f"only synthetic patients are written: the name has to start with {_NAME_PREFIX}")
+
+
+def _check(grid: Grid, study: StudyHeader) -> None:
+    check_name(study)
     if grid.frame_of_reference_uid is None or not grid.is_orthogonal():
         raise UsageError("a series is written from an orthogonal grid with a frame of reference; resample it first")
 
@@ -165,13 +170,13 @@ def _slice_header(grid: Grid, k: int, study: StudyHeader, series: SeriesHeader) 
     meta.MediaStorageSOPClassUID = CTImageStorage if is_ct else MRImageStorage
     meta.MediaStorageSOPInstanceUID = UID(uid_from(series.series_instance_uid, k))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = _IMPLEMENTATION_UID
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
     meta.ImplementationVersionName = "LIVERIMG"
     # The preamble stays zero: anything else could make the file executable (PS3.10 section 7.1).
     dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     dataset.SOPClassUID = meta.MediaStorageSOPClassUID
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    _add_patient_and_study(dataset, study)
+    add_patient_and_study(dataset, study)
     _add_series(dataset, study, series)
     _add_plane(dataset, grid, k, series)
     for keyword, value in {**(_CT_ELEMENTS if is_ct else _MR_ELEMENTS), **series.more}.items():
@@ -183,7 +188,8 @@ def _slice_header(grid: Grid, k: int, study: StudyHeader, series: SeriesHeader) 
     return dataset
 
 
-def _add_patient_and_study(dataset: FileDataset, study: StudyHeader) -> None:
+def add_patient_and_study(dataset: FileDataset, study: StudyHeader) -> None:
+    """Who and when: the same for every object of the study."""
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientName = study.patient_name
     dataset.PatientID = study.patient_id

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liverimg.core.labels import LabelMap, LabelQuality, QualityCode, QualityFinding, Structure
-from liverimg.core.study import Modality, Phase, PhaseEvidence, Rejected, Series, Study
+from liverimg.core.study import (
+    Confidence,
+    ImageKind,
+    Modality,
+    Phase,
+    PhaseEvidence,
+    Rejected,
+    Role,
+    RoleChoice,
+    Series,
+    Study,
+)
 from liverimg.core.volume import Quantity
 from liverimg.files.records import Record, grid_from_record, grid_to_record
 
@@ -41,6 +52,9 @@ def study_to_record(
             for series, file, quantity in zip(study.series, files, quantities, strict=True)
         ],
         "cines": list(cines),
+        "roles": [role_to_record(choice, study, files) for choice in study.roles],
+        "warnings": list(study.warnings),
+        "patient_check": study.patient_check,
         "rejected": [{"what": r.what, "code": r.code, "reason": r.reason} for r in study.rejected],
     }
 
@@ -52,22 +66,62 @@ def study_from_record(record: Mapping[str, Any]) -> Study:
         study_date=record["study_date"],
         series=tuple(_series_from_record(v) for v in record["volumes"]),
         rejected=tuple(Rejected(r["what"], r["code"], r["reason"]) for r in record["rejected"]),
+        roles=tuple(role_from_record(row, record["volumes"]) for row in record.get("roles", ())),
+        warnings=tuple(record.get("warnings", ())),
+        patient_check=record.get("patient_check"),
+    )
+
+
+def role_to_record(choice: RoleChoice, study: Study, files: Sequence[str]) -> Record:
+    """Which volume serves a role, as a row."""
+    return {
+        "role": choice.role.value,
+        "file": files[choice.series],
+        "volume_number": study.series[choice.series].number,
+        "chosen_by": "person" if choice.by_person else "rules",
+        "reason": choice.reason,
+    }
+
+
+def role_from_record(row: Mapping[str, Any], volumes: Sequence[Mapping[str, Any]]) -> RoleChoice:
+    """The inverse of :func:`role_to_record`."""
+    index = [volume["number"] for volume in volumes].index(row["volume_number"])
+    return RoleChoice(Role(row["role"]), index, row["chosen_by"] == "person", row["reason"])
+
+
+def evidence_to_record(evidence: Sequence[PhaseEvidence]) -> list[Record]:
+    """Observations about a phase, as rows."""
+    return [
+        {"source": e.source, "says": e.says.value, "allows": [p.value for p in e.allows], "detail": e.detail}
+        for e in evidence
+    ]
+
+
+def evidence_from_record(row: Mapping[str, Any]) -> PhaseEvidence:
+    """The inverse of one row of :func:`evidence_to_record`."""
+    return PhaseEvidence(
+        row["source"], Phase(row["says"]), row["detail"], tuple(Phase(p) for p in row.get("allows", ()))
     )
 
 
 def _series_to_record(series: Series, file: str, quantity: Quantity) -> Record:
     return {
         "file": file,
+        "number": series.number,
+        "series_number": series.series_number,
         "series_instance_uid": series.series_instance_uid,
         "modality": series.modality.value,
         "quantity": quantity.value,
         "phase": series.phase.value,
-        "phase_evidence": [
-            {"source": e.source, "says": e.says.value, "detail": e.detail} for e in series.phase_evidence
-        ],
+        "phase_confidence": series.phase_confidence.value,
+        "phase_evidence": evidence_to_record(series.phase_evidence),
+        "kind": series.kind.value,
+        "kind_confidence": series.kind_confidence.value,
+        "kind_evidence": list(series.kind_evidence),
         "description": series.description,
         "flags": list(series.flags),
         "acquired_at": series.acquired_at,
+        "time_s": None if series.time_s is None else round(series.time_s, 2),
         "grid": grid_to_record(series.grid),
         "sop_instance_uids": list(series.sop_instance_uids),
     }
@@ -78,14 +132,19 @@ def _series_from_record(record: Mapping[str, Any]) -> Series:
         series_instance_uid=record["series_instance_uid"],
         modality=Modality(record["modality"]),
         phase=Phase(record["phase"]),
-        phase_evidence=tuple(
-            PhaseEvidence(e["source"], Phase(e["says"]), e["detail"]) for e in record["phase_evidence"]
-        ),
+        phase_evidence=tuple(evidence_from_record(row) for row in record["phase_evidence"]),
         grid=grid_from_record(record["grid"]),
         description=record["description"],
         flags=tuple(record["flags"]),
         sop_instance_uids=tuple(record["sop_instance_uids"]),
         acquired_at=record["acquired_at"],
+        phase_confidence=Confidence(record.get("phase_confidence", "none")),
+        kind=ImageKind(record.get("kind", "unknown")),
+        kind_evidence=tuple(record.get("kind_evidence", ())),
+        kind_confidence=Confidence(record.get("kind_confidence", "none")),
+        time_s=record.get("time_s"),
+        number=int(record.get("number", 0)),
+        series_number=record.get("series_number"),
     )
 
 

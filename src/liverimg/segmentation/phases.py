@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.signal import fftconvolve
 
 from liverimg.core.grid import Grid
 from liverimg.core.study import Phase
 from liverimg.core.volume import Volume
+from liverimg.registration.resample import UNMOVED, Millimetres, sampled
 from liverimg.segmentation.resample import resampled
 
 FloatArray = NDArray[np.float32]
-Millimetres = tuple[float, float, float]
-
-_UNMOVED: Millimetres = (0.0, 0.0, 0.0)
 _AROUND_MM = 24.0
 
 
@@ -52,7 +49,7 @@ class PlacedPhase:
 
     phase: Phase
     volume: Volume | None
-    shift_lps_mm: Millimetres = _UNMOVED
+    shift_lps_mm: Millimetres = UNMOVED
     overlap: float | None = None
     left_out: str = ""
 
@@ -82,48 +79,13 @@ def place(
     shift_mm = _measured_shift(here, there, seen, grid, rules.most_shift_mm)
     length_mm = float(np.linalg.norm(shift_mm))
     # Below this the difference is the method's own scatter.
-    used: Millimetres = _UNMOVED if length_mm <= rules.aligned_mm else shift_mm
+    used: Millimetres = UNMOVED if length_mm <= rules.aligned_mm else shift_mm
     moved, reached = sampled(*other_liver, grid, shift_lps_mm=used)
     overlap = _soft_dice(here[reached], moved[reached])
     if overlap < rules.least_overlap:
         words = f"the liver lies elsewhere on it (overlap {overlap:.2f} at best, at least {rules.least_overlap:.2f} is"
         return PlacedPhase(phase, None, shift_mm, overlap, f"{words} asked for)")
     return PlacedPhase(phase, volume, used, overlap)
-
-
-def sampled(
-    array: NDArray[Any],
-    grid: Grid,
-    onto: Grid,
-    *,
-    shift_lps_mm: Millimetres = _UNMOVED,
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """An image at the voxel centres of another grid, by linear interpolation, and where it reaches them; 0 elsewhere.
-
-    Args:
-        array: Shape ``grid.shape``.
-        grid: Where it lies; any affine.
-        onto: Where it is wanted.
-        shift_lps_mm: Added to each place of ``onto`` before the image is looked up there.
-    """
-    inverse = np.linalg.inv(grid.affine[:3, :3])
-    matrix = inverse @ onto.affine[:3, :3]
-    first = grid.lps_mm_to_index(onto.origin_lps_mm + np.asarray(shift_lps_mm))
-    # Rounding would put the last plane just outside.
-    matrix, first = np.round(matrix, 9), np.round(first, 6)
-    straight = np.count_nonzero(matrix) == 3 and (np.diag(matrix) != 0).all()
-    found = ndimage.affine_transform(
-        array.astype(np.float32, copy=False),
-        np.diag(matrix) if straight else matrix,
-        offset=first,
-        output_shape=onto.shape,
-        order=1,
-        mode="constant",
-        cval=np.nan,
-    )
-    seen = np.isfinite(found)
-    found[~seen] = 0
-    return found, seen
 
 
 def averaged_onto(volume: Volume, onto: Grid, *, shift_lps_mm: Millimetres) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -19,6 +19,7 @@ from liverimg.stages.by_model import Drawn, draw
 from liverimg.stages.by_tool import draw_with_tool, tool_hash
 from liverimg.stages.external_labels import read_external
 from liverimg.stages.label_sources import content_hashes
+from liverimg.stages.phase_looks import look_at_phases
 from liverimg.stages.stage import Progress, Stage
 from liverimg.workspace import Artefact, Draft, Workspace, hash_tree
 
@@ -75,6 +76,9 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
         )
     labels = add_context(drawn.labels, volume, ContextRules.from_table(table["context"]), values)
     quality = _inspected(drawn, labels, volume, QualityRules.from_table(table["quality"]))
+    phases, findings = look_at_phases(workspace, labels, volume, drawn.phases)
+    draft.put_record(Artefact.PHASES, "phases", phases)
+    quality = replace(quality, findings=(*quality.findings, *findings))
     put_labels(draft, labels, quality, confidence=drawn.confidence)
 
 
@@ -97,7 +101,7 @@ def _inspected(drawn: Drawn, labels: LabelMap, volume: Volume, rules: QualityRul
 
 def depends_on(settings: Settings) -> Mapping[str, str]:
     """Content of the label file, or of the model and its rules."""
-    tables = table_hashes("segmentation", "structures")
+    tables = table_hashes("segmentation", "structures", "phases", "phase_image")
     if settings.labels is None:
         if isinstance(settings.model, Path):
             return {"model": _model_hash(settings.model)} | tables
@@ -111,9 +115,9 @@ def _model_hash(model: Path) -> str:
 
 STAGE = Stage(
     name=SEGMENT,
-    version=2,
+    version=3,
     reads=(Artefact.STUDY, Artefact.VOLUMES),
-    writes=(Artefact.LABELS, Artefact.LABEL_NAMES, Artefact.LABEL_QUALITY, Artefact.CONFIDENCE),
+    writes=(Artefact.LABELS, Artefact.LABEL_NAMES, Artefact.LABEL_QUALITY, Artefact.CONFIDENCE, Artefact.PHASES),
     settings=Settings,
     run=run,
     depends_on=depends_on,
