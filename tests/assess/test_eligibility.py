@@ -1,58 +1,25 @@
 """Every rule of the HIFU table at, around and astride its thresholds."""
 
-import tomllib
-from importlib.resources import files
+from datetime import date
 
 import pytest
+from tests.assess.made import assess, finding, lesions, measurement
 
-from liverimg.assess.eligibility import assess_eligibility, clinical_items
+from liverimg.assess.eligibility import clinical_items
 from liverimg.core.assessment import Verdict
-from liverimg.core.criteria import CriteriaSet, Criterion, Threshold
 from liverimg.core.errors import RecordInvalidError
-from liverimg.core.measurement import Lesion, Measurement, MeasurementSet, NotMeasured
+from liverimg.core.measurement import Lesion, MeasurementSet, NotMeasured
+from liverimg.files.catalogue import vocabulary
+from liverimg.files.criteria import bundled_criteria
 
 MET, NOT_MET, UNDETERMINED = Verdict.MET, Verdict.NOT_MET, Verdict.UNDETERMINED
-
-
-def read_table():
-    table = tomllib.loads((files("liverimg") / "data/criteria/hifu_suitability.toml").read_text())
-    criteria = [
-        Criterion(
-            **{
-                **row,
-                "thresholds": tuple(Threshold(**t) for t in row["thresholds"]),
-                "allowed": tuple(row.get("allowed", ())),
-                "refused": tuple(row.get("refused", ())),
-                "plausible": tuple(row.get("plausible", ())),
-                "notes": tuple(row.get("notes", ())),
-            }
-        )
-        for row in table["criterion"]
-    ]
-    return CriteriaSet(table["id"], table["title"], table["edition"], tuple(criteria), tuple(table["conflicts"]))
-
-
-HIFU = read_table()
-
-
-def measurement(name, value, low=None, high=None, unit="mm", target="L1"):
-    return Measurement(
-        name, target, value, unit, value if low is None else low, value if high is None else high, "by hand"
-    )
-
-
-def lesions(*quantities):
-    return MeasurementSet((Lesion("L1", (0.0, 0.0, 0.0), quantities),), ())
-
-
-def finding(assessment, criterion_id, target=None):
-    (found,) = [f for f in assessment.findings if f.criterion_id == criterion_id and target in (None, f.target)]
-    return found
+HIFU = bundled_criteria("hifu_suitability")
+NEEDLE = bundled_criteria("needle_or_hifu")
 
 
 def judge(criterion_id, quantity, value, low=None, high=None, unit="mm"):
     given = lesions(measurement(quantity, value, low, high, unit))
-    return finding(assess_eligibility(given, HIFU, clinical={}), criterion_id)
+    return finding(assess(given, HIFU), criterion_id)
 
 
 # Exactly at the threshold, just beyond it, and with a band that reaches over it.
@@ -161,13 +128,14 @@ CLINICAL_CASES = [
 
 @pytest.mark.parametrize(("rule", "key", "value", "verdict"), CLINICAL_CASES)
 def test_clinical_rules(rule, key, value, verdict):
-    found = finding(assess_eligibility(lesions(), HIFU, clinical={key: value}), rule)
+    table = NEEDLE if rule.startswith("needle") else HIFU
+    found = finding(assess(lesions(), table, {key: value}), rule)
     assert found.verdict is verdict
     assert found.target == "study"
 
 
 def test_a_clinical_item_that_is_missing_is_asked_for():
-    found = finding(assess_eligibility(lesions(), HIFU, clinical={}), "hifu.child_pugh")
+    found = finding(assess(lesions(), HIFU, {}), "hifu.child_pugh")
     assert found.verdict is UNDETERMINED
     assert found.quantity is None
     assert "child_pugh_score was not given" in found.statement
@@ -177,12 +145,12 @@ def test_a_clinical_item_that_is_missing_is_asked_for():
 @pytest.mark.parametrize("value", ["7", True, float("nan"), float("inf"), None])
 def test_a_clinical_item_that_is_no_number_is_refused(value):
     with pytest.raises(RecordInvalidError, match="child_pugh_score"):
-        assess_eligibility(lesions(), HIFU, clinical={"child_pugh_score": value})
+        assess(lesions(), HIFU, {"child_pugh_score": value})
 
 
 def test_a_clinical_word_that_is_no_word_is_refused():
     with pytest.raises(RecordInvalidError, match="acoustic_window"):
-        assess_eligibility(lesions(), HIFU, clinical={"acoustic_window": 3})
+        assess(lesions(), HIFU, {"acoustic_window": 3})
 
 
 @pytest.mark.parametrize(
@@ -191,36 +159,36 @@ def test_a_clinical_word_that_is_no_word_is_refused():
 )
 def test_ascites(value, low, high, verdict):
     study = MeasurementSet((), (measurement("ascites_depth", value, low, high, target="ascites"),))
-    assert finding(assess_eligibility(study, HIFU, clinical={}), "hifu.ascites").verdict is verdict
+    assert finding(assess(study, HIFU, {}), "hifu.ascites").verdict is verdict
 
 
 def test_a_study_number_that_the_scan_does_not_show_may_be_given():
     unseen = MeasurementSet((), (NotMeasured("ascites_depth", "ascites", "it was not looked for"),))
-    found = finding(assess_eligibility(unseen, HIFU, clinical={}), "hifu.ascites")
+    found = finding(assess(unseen, HIFU, {}), "hifu.ascites")
     assert found.verdict is UNDETERMINED
     assert "not looked for" in found.statement
-    given = finding(assess_eligibility(unseen, HIFU, clinical={"ascites_depth": 25}), "hifu.ascites")
+    given = finding(assess(unseen, HIFU, {"ascites_depth": 25}), "hifu.ascites")
     assert given.verdict is NOT_MET
     assert given.quantity.method == "given in the clinical file"
 
 
 def test_a_study_number_that_a_person_gives_goes_before_the_one_on_the_images():
     none_drawn = MeasurementSet((), (measurement("ascites_depth", 0.0, 0.0, 3.0, target="ascites"),))
-    found = finding(assess_eligibility(none_drawn, HIFU, clinical={"ascites_depth": 25}), "hifu.ascites")
+    found = finding(assess(none_drawn, HIFU, {"ascites_depth": 25}), "hifu.ascites")
     assert found.verdict is NOT_MET
     assert found.quantity.method == "given in the clinical file; on the images it was 0 mm"
 
 
 @pytest.mark.parametrize("word", ["Clear", " clear"])
 def test_how_a_clinical_word_is_typed_does_not_turn_it_into_its_opposite(word):
-    found = finding(assess_eligibility(lesions(), HIFU, clinical={"acoustic_window": word}), "hifu.acoustic_window")
+    found = finding(assess(lesions(), HIFU, {"acoustic_window": word}), "hifu.acoustic_window")
     assert found.verdict is MET
 
 
-@pytest.mark.parametrize("word", ["not done", "unknown", ""])
+@pytest.mark.parametrize("word", ["not done", "clearly", ""])
 def test_a_clinical_word_that_the_table_does_not_know_is_refused(word):
     with pytest.raises(RecordInvalidError, match="clear, partial, blocked"):
-        assess_eligibility(lesions(), HIFU, clinical={"acoustic_window": word})
+        assess(lesions(), HIFU, {"acoustic_window": word})
 
 
 @pytest.mark.parametrize(
@@ -229,19 +197,19 @@ def test_a_clinical_word_that_the_table_does_not_know_is_refused(word):
 )
 def test_a_clinical_number_in_another_unit_is_refused_and_never_judged(key, value):
     with pytest.raises(RecordInvalidError, match=f"{key} is {value}; expected .* unit"):
-        assess_eligibility(lesions(), HIFU, clinical={key: value})
+        assess(lesions(), HIFU, {key: value})
 
 
 @pytest.mark.parametrize(("count", "verdict"), [(1, MET), (2, NOT_MET), (0, UNDETERMINED)])
 def test_number_of_lesions(count, verdict):
     study = MeasurementSet((), (measurement("tumour_count", count, unit="1", target="tumour"),))
-    assert finding(assess_eligibility(study, HIFU, clinical={}), "hifu.single_lesion").verdict is verdict
+    assert finding(assess(study, HIFU, {}), "hifu.single_lesion").verdict is verdict
 
 
 def test_an_unmeasured_quantity_is_undetermined_with_its_reason_and_what_would_settle_it():
     reason = "the bile duct was not looked for, so its distance is unknown"
     study = lesions(NotMeasured("distance_to_bile_duct", "L1", reason))
-    found = finding(assess_eligibility(study, HIFU, clinical={}), "hifu.bile_duct")
+    found = finding(assess(study, HIFU, {}), "hifu.bile_duct")
     assert found.verdict is UNDETERMINED
     assert reason in found.statement
     assert "MRCP" in found.settled_by
@@ -256,17 +224,17 @@ def test_every_lesion_is_asked_and_the_study_once():
         ),
         (),
     )
-    assessment = assess_eligibility(two, HIFU, clinical={})
+    assessment = assess(two, HIFU, {})
     assert finding(assessment, "hifu.size", "L1").verdict is NOT_MET
     assert finding(assessment, "hifu.size", "L2").verdict is MET
     per_lesion = sum(c.scope == "lesion" for c in HIFU.criteria)
-    once = sum(c.scope != "lesion" for c in HIFU.criteria)
+    once = sum(c.scope != "lesion" and not c.only_with for c in HIFU.criteria)
     assert len(assessment.findings) == 2 * per_lesion + once
     assert assessment.conflicts == HIFU.conflicts
 
 
 def test_without_a_lesion_nothing_is_met_by_default():
-    assessment = assess_eligibility(MeasurementSet((), ()), HIFU, clinical={})
+    assessment = assess(MeasurementSet((), ()), HIFU)
     assert {f.verdict for f in assessment.findings} == {UNDETERMINED}
     assert "no lesion" in finding(assessment, "hifu.size").statement
 
@@ -288,32 +256,137 @@ def test_conflicts_of_the_source_are_kept():
 
 
 def test_clinical_items_are_listed():
-    assert {"child_pugh_score", "inr", "platelets_per_ul", "baseline_age_days"} <= set(clinical_items(HIFU))
-    assert len(clinical_items(HIFU)) == len(set(clinical_items(HIFU)))
+    assert {"child_pugh_score", "albumin_g_per_l", "inr", "baseline_age_days", "acoustic_window"} <= set(
+        clinical_items(HIFU, vocabulary())
+    )
+    assert len(clinical_items(HIFU, vocabulary())) == len(set(clinical_items(HIFU, vocabulary())))
 
 
-def rule(operator, values, unit="mm", scope="lesion"):
-    thresholds = tuple(Threshold(v, unit, "test") for v in values)
-    return CriteriaSet("t", "t", "1", (Criterion("t.one", "T", "axial_long_diameter", scope, operator, thresholds),))
+def test_a_word_that_is_unknown_counts_as_not_given():
+    found = finding(assess(lesions(), HIFU, {"acoustic_window": "unknown"}), "hifu.acoustic_window")
+    assert found.verdict is UNDETERMINED
+    assert found.missing_items == ("acoustic_window",)
+
+
+def test_a_rule_about_a_treatment_is_asked_only_when_it_took_place():
+    without = assess(lesions(), HIFU)
+    assert "hifu.after_tace" not in {f.criterion_id for f in without.findings}
+    assert [n.reason for n in without.not_applied if n.title == "Time from TACE to HIFU"]
+    given = {"tace_date": date(2026, 1, 1), "treatment_date": "2026-01-15"}
+    assert finding(assess(lesions(), HIFU, given), "hifu.after_tace").verdict is MET
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
+    ("rule", "item", "days", "verdict"),
     [
-        (rule("<=", (5.0,), unit="cm"), "cm"),
-        (rule("~", (50.0,)), "operator"),
-        (rule("within", (50.0,)), "threshold"),
-        (rule("<=", (50.0,), scope="planet"), "scope"),
+        ("hifu.after_tace", "tace_to_treatment_days", 13, NOT_MET),
+        ("hifu.after_tace", "tace_to_treatment_days", 14, MET),
+        ("hifu.after_tace", "tace_to_treatment_days", 28, MET),
+        ("hifu.after_tace", "tace_to_treatment_days", 29, NOT_MET),
+        ("hifu.between_sessions", "ablation_to_treatment_days", 6, NOT_MET),
+        ("hifu.between_sessions", "ablation_to_treatment_days", 7, MET),
+        ("hifu.between_sessions", "ablation_to_treatment_days", 14, MET),
+        ("hifu.between_sessions", "ablation_to_treatment_days", 15, NOT_MET),
     ],
 )
-def test_a_table_that_cannot_be_right_is_refused(table, words):
-    with pytest.raises(RecordInvalidError, match=words):
-        assess_eligibility(lesions(measurement("axial_long_diameter", 20.0)), table, clinical={})
+def test_windows_of_time(rule, item, days, verdict):
+    assert finding(assess(lesions(), HIFU, {item: days}), rule).verdict is verdict
 
 
-def test_every_threshold_of_the_table_names_its_source():
-    for criterion in HIFU.criteria:
+def test_the_age_of_the_imaging_follows_from_the_dates():
+    found = finding(
+        assess(lesions(), HIFU, {"treatment_date": "2026-01-29"}, study_date=date(2026, 1, 1)), "hifu.baseline_age"
+    )
+    assert found.verdict is MET
+    assert found.quantity.value == 28
+
+
+@pytest.mark.parametrize(
+    ("rule", "quantity", "unit", "met", "not_met"),
+    [
+        ("hifu.depth_window", "window_depth", "mm", 30.0, 29.9),
+        ("hifu.vena_cava", "distance_to_inferior_vena_cava", "mm", 10.0, 9.9),
+        ("hifu.ascites_in_beam", "window_ascites_depth", "mm", 20.0, 20.1),
+        ("hifu.window_on_images", "window_blocked_share", "%", 0.0, 0.1),
+    ],
+)
+def test_rules_on_the_beam(rule, quantity, unit, met, not_met):
+    assert judge(rule, quantity, met, unit=unit).verdict is MET
+    assert judge(rule, quantity, not_met, unit=unit).verdict is NOT_MET
+
+
+@pytest.mark.parametrize(("depth", "verdict"), [(10.0, MET), (10.1, NOT_MET), (20.1, NOT_MET)])
+def test_ascites_small(depth, verdict):
+    assert finding(assess(lesions(), HIFU, {"ascites_depth": depth}), "hifu.ascites_small").verdict is verdict
+
+
+def test_a_lesion_outside_the_liver_is_not_judged_by_a_table_for_the_liver():
+    outside = MeasurementSet(
+        (Lesion("L1", (0.0, 0.0, 0.0), (measurement("axial_long_diameter", 20.0),), "outside_liver"),), ()
+    )
+    assessment = assess(outside, HIFU)
+    assert not [f for f in assessment.findings if f.target == "L1"]
+    (said,) = [n for n in assessment.not_applied if n.target == "L1"]
+    assert "outside liver" in said.reason
+    in_liver = assess(outside, HIFU, {"lesion_site": {"L1": "Liver"}})
+    assert finding(in_liver, "hifu.size", "L1").verdict is MET
+
+
+def test_a_reader_may_say_that_a_lesion_lies_elsewhere():
+    table = bundled_criteria("extrahepatic")
+    study = lesions(measurement("axial_long_diameter", 20.0))
+    assert not assess(study, table).findings
+    assert not assess(study, table).not_applied
+    for word, verdict in (("no", MET), ("yes", NOT_MET), ("unknown", UNDETERMINED)):
+        given = {"lesion_site": {"L1": "lung"}, "viable_tumour_in_liver": word}
+        assert finding(assess(study, table, given), "ehm.liver_controlled").verdict is verdict
+
+
+NEEDLE_CASES = [
+    ("needle.coagulation", {"inr": 2.0, "platelets_per_ul": 50_000}, MET),
+    ("needle.coagulation", {"inr": 2.1}, NOT_MET),
+    ("needle.coagulation", {"platelets_per_ul": 49_000}, NOT_MET),
+    ("needle.coagulation", {"inr": 1.0}, UNDETERMINED),
+    ("needle.coagulation", {}, UNDETERMINED),
+    ("needle.earlier_failure", {"percutaneous_ablation_failed": "no"}, MET),
+    ("needle.earlier_failure", {"percutaneous_ablation_failed": "yes"}, NOT_MET),
+    ("needle.wish", {"refuses_needle": "no"}, MET),
+    ("needle.wish", {"refuses_needle": "yes"}, NOT_MET),
+    ("hifu_or_needle.biopsy", {"biopsy_needed": "no"}, MET),
+    ("hifu_or_needle.biopsy", {"biopsy_needed": "yes"}, NOT_MET),
+    ("hifu_or_needle.margin", {"margin_confirmation_needed": "no"}, MET),
+    ("hifu_or_needle.margin", {"margin_confirmation_needed": "yes"}, NOT_MET),
+    ("laser.special_arrangements", {"treatment_modality": "laser"}, NOT_MET),
+    ("laser.special_arrangements", {"treatment_modality": "mwa"}, MET),
+]
+
+
+@pytest.mark.parametrize(("rule", "given", "verdict"), NEEDLE_CASES)
+def test_needle_or_hifu(rule, given, verdict):
+    assert finding(assess(lesions(), NEEDLE, given), rule).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("quantities", "rule", "verdict"),
+    [
+        ({"distance_to_hepatic_vein": 10.0, "distance_to_portal_vein": 10.0}, "hifu_or_needle.heat_sink", MET),
+        ({"distance_to_hepatic_vein": 9.9, "distance_to_portal_vein": 10.0}, "hifu_or_needle.heat_sink", NOT_MET),
+        ({"distance_to_hepatic_vein": 30.0, "distance_to_portal_vein": 9.9}, "hifu_or_needle.heat_sink", NOT_MET),
+        ({"distance_to_portal_vein": 9.9}, "hifu_or_needle.heat_sink", NOT_MET),
+        ({"distance_to_portal_vein": 10.0}, "hifu_or_needle.heat_sink", UNDETERMINED),
+        ({"depth_from_skin_far": 100.0}, "hifu_or_needle.depth", MET),
+        ({"depth_from_skin_far": 100.1}, "hifu_or_needle.depth", NOT_MET),
+        ({"distance_to_diaphragm": 10.0}, "needle.diaphragm", MET),
+        ({"distance_to_diaphragm": 9.9}, "needle.diaphragm", NOT_MET),
+    ],
+)
+def test_needle_or_hifu_by_place(quantities, rule, verdict):
+    study = lesions(*(measurement(name, value) for name, value in quantities.items()))
+    assert finding(assess(study, NEEDLE), rule).verdict is verdict
+
+
+@pytest.mark.parametrize("table", [HIFU, NEEDLE], ids=lambda t: t.id)
+def test_every_rule_names_its_source_and_what_follows(table):
+    for criterion in table.criteria:
         assert criterion.source
-        assert criterion.settled_by
         assert criterion.when_met and criterion.when_not_met
-        assert all(t.source and t.unit for t in criterion.thresholds)

@@ -5,17 +5,25 @@ from pathlib import Path
 
 import pytest
 
+from liverimg.core.assessment import Assessment, Classification, Finding, NotApplied, Part, Verdict
+from liverimg.core.criteria import Threshold
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.labels import LabelQuality, Structure
 from liverimg.core.measurement import EvidencePoint, Lesion, Measurement, MeasurementSet, NotMeasured
+from liverimg.core.sessions import KeepOut, SessionPiece, SessionPlan
 from liverimg.files import records
-from liverimg.files.result_records import measurements_from_record, measurements_to_record
+from liverimg.files.result_records import (
+    assessment_from_record,
+    assessment_to_record,
+    measurements_from_record,
+    measurements_to_record,
+)
 from liverimg.files.study_records import (
     label_names_from_record,
     quality_from_record,
     quality_to_record,
 )
-from liverimg.files.tables import load_criteria, read_table, structure_styles
+from liverimg.files.tables import structure_styles
 
 STUDY = {
     "study_instance_uid": "1.2.3",
@@ -127,16 +135,47 @@ def test_every_structure_has_a_row_and_a_value_of_its_own() -> None:
     }
 
 
-def test_criteria_tables_load_and_each_threshold_has_a_source() -> None:
-    criteria = load_criteria(read_table("criteria/hifu_suitability"))
-    assert criteria.criteria
-    for criterion in criteria.criteria:
-        assert criterion.source
-        for threshold in criterion.thresholds:
-            assert threshold.source
-            assert threshold.unit
-
-
-def test_a_criteria_table_with_a_typing_error_is_named() -> None:
-    with pytest.raises(RecordInvalidError, match="criteria table"):
-        load_criteria({"id": "x", "title": "x", "edition": "1", "criterion": [{"idd": "a"}]})
+def test_an_assessment_survives_the_round_trip() -> None:
+    number = Measurement("volume", "L1", 20.0, "ml", 19.0, 21.0, "voxels")
+    limit = Threshold(40.0, "ml", "page")
+    open_part = Part("s", Verdict.UNDETERMINED, True, "b", None, (limit,), "a scan", ("inr",))
+    closed = Part("s", Verdict.MET, False, "", number, ())
+    finding = Finding(
+        "a.b",
+        "a",
+        "L1",
+        "T",
+        Verdict.UNDETERMINED,
+        "S.",
+        number,
+        (limit,),
+        "src",
+        "scan",
+        ("n",),
+        (open_part, closed),
+        ("inr",),
+    )
+    pieces = (SessionPiece(1, 20.0, (1.0, 2.0, 3.0), 19.5, 0.5, True),)
+    plan = SessionPlan(
+        "L1",
+        5.0,
+        20.0,
+        60.0,
+        2.0,
+        50.0,
+        0.1,
+        (KeepOut("bile_duct", 10.0, 0.0, "unknown"),),
+        pieces,
+        (10.0, 40.0),
+        (7.0, 14.0),
+    )
+    found = Assessment(
+        (finding,),
+        ("conflict",),
+        (Classification("a.c", "a", "study", "T", "", ("x", "y"), "S.", "src", "scan", (), (closed,), ("inr",)),),
+        (NotApplied("a", "T", "L2", "elsewhere"),),
+        (plan,),
+    )
+    record = assessment_to_record(found, study=STUDY, criteria=[])
+    assert records.problems(record, "assessment") == []
+    assert assessment_from_record(json.loads(records.dump(record))) == found

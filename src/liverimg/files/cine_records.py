@@ -86,6 +86,7 @@ def clip_to_record(clip: Clip, *, files: tuple[str, ...]) -> Record:
         "clock": None if clip.clock is None else _clock_to_record(clip.clock),
         "dropped": [{"first": d.first, "last": d.last, "same_as": d.same_as} for d in clip.dropped],
         "regions": [_region_to_record(region) for region in clip.regions],
+        "dynamic_range_db": clip.dynamic_range_db,
         "pictures": [_picture_to_record(picture, file) for picture, file in zip(clip.pictures, files, strict=True)],
     }
 
@@ -109,6 +110,7 @@ def clip_from_record(record: Mapping[str, Any]) -> tuple[Clip, tuple[str, ...]]:
         dropped=tuple(DroppedFrames(d["first"], d["last"], d["same_as"]) for d in record["dropped"]),
         regions=tuple(_region_from_record(r) for r in record["regions"]),
         pictures=tuple(_picture_from_record(p) for p in record["pictures"]),
+        dynamic_range_db=record.get("dynamic_range_db"),
     )
     return clip, tuple(p["file"] for p in record["pictures"])
 

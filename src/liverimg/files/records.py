@@ -22,7 +22,18 @@ Record = dict[str, Any]
 
 # More digits than any scanner delivers; fewer would make a re-read grid differ from the one written.
 _AFFINE_DECIMALS = 9
-KINDS = ("study", "cine", "labels", "label_quality", "measurements", "assessment", "scores")
+KINDS = (
+    "study",
+    "inspection",
+    "cine",
+    "labels",
+    "label_quality",
+    "measurements",
+    "window",
+    "assessment",
+    "scores",
+    "perfusion",
+)
 
 
 def dump(record: Mapping[str, Any]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from liverimg.core.assessment import Assessment, Finding, Verdict
+from liverimg.core.assessment import Assessment, Classification, Finding, NotApplied, Part, Verdict
 from liverimg.core.criteria import Threshold
 from liverimg.core.measurement import (
     EvidencePoint,
@@ -15,9 +16,10 @@ from liverimg.core.measurement import (
     MeasurementSet,
     NotMeasured,
 )
+from liverimg.core.sessions import KeepOut, SessionPiece, SessionPlan
 from liverimg.files.records import Record
 
-SCHEMA_VERSION = "0.1"
+SCHEMA_VERSION = "1.0"
 # Ten thousandths of a millimetre: far below any band, and short enough to read.
 _DECIMALS = 4
 
@@ -38,6 +40,7 @@ def measurements_to_record(measured: MeasurementSet, *, study: Record, labels: R
         "lesions": [
             {
                 "id": lesion.id,
+                "site": lesion.site,
                 "centroid_lps_mm": _point(lesion.centroid_lps_mm),
                 "quantities": [quantity_to_record(q) for q in lesion.quantities],
             }
@@ -56,6 +59,7 @@ def measurements_from_record(record: Mapping[str, Any]) -> MeasurementSet:
                 id=lesion["id"],
                 centroid_lps_mm=tuple(lesion["centroid_lps_mm"]),
                 quantities=tuple(quantity_from_record(q) for q in lesion["quantities"]),
+                site=lesion["site"],
             )
             for lesion in record["lesions"]
         ),
@@ -116,6 +120,9 @@ def assessment_to_record(assessment: Assessment, *, study: Record, criteria: lis
         "study": study,
         "criteria": criteria,
         "findings": [_finding_to_record(f) for f in assessment.findings],
+        "classifications": [_classification_to_record(c) for c in assessment.classifications],
+        "not_applied": [asdict(n) for n in assessment.not_applied],
+        "sessions": [_rounded(asdict(plan)) for plan in assessment.sessions],
         "conflicts": list(assessment.conflicts),
     }
 
@@ -125,6 +132,9 @@ def assessment_from_record(record: Mapping[str, Any]) -> Assessment:
     return Assessment(
         findings=tuple(_finding_from_record(f) for f in record["findings"]),
         conflicts=tuple(record["conflicts"]),
+        classifications=tuple(_classification_from_record(c) for c in record["classifications"]),
+        not_applied=tuple(NotApplied(**n) for n in record["not_applied"]),
+        sessions=tuple(_session_plan(plan) for plan in record["sessions"]),
     )
 
 
@@ -136,16 +146,17 @@ def _finding_to_record(finding: Finding) -> Record:
         "title": finding.title,
         "verdict": finding.verdict.value,
         "statement": finding.statement,
-        "quantity": quantity_to_record(finding.quantity) if finding.quantity is not None else None,
-        "thresholds": [{"value": t.value, "unit": t.unit, "source": t.source} for t in finding.thresholds],
+        "quantity": _quantity_or_null(finding.quantity),
+        "thresholds": [asdict(t) for t in finding.thresholds],
         "source": finding.source,
         "settled_by": finding.settled_by,
         "notes": list(finding.notes),
+        "parts": [_part_to_record(p) for p in finding.parts],
+        "missing_items": list(finding.missing_items),
     }
 
 
 def _finding_from_record(record: Mapping[str, Any]) -> Finding:
-    quantity = record["quantity"]
     return Finding(
         criterion_id=record["criterion_id"],
         criteria_set=record["criteria_set"],
@@ -153,12 +164,110 @@ def _finding_from_record(record: Mapping[str, Any]) -> Finding:
         title=record["title"],
         verdict=Verdict(record["verdict"]),
         statement=record["statement"],
-        quantity=quantity_from_record(quantity) if quantity is not None else None,
-        thresholds=tuple(Threshold(t["value"], t["unit"], t["source"]) for t in record["thresholds"]),
+        quantity=_quantity_or_none(record["quantity"]),
+        thresholds=_thresholds(record),
         source=record["source"],
         settled_by=record["settled_by"],
         notes=tuple(record["notes"]),
+        parts=tuple(_part_from_record(p) for p in record["parts"]),
+        missing_items=tuple(record["missing_items"]),
     )
+
+
+def _session_plan(record: Mapping[str, Any]) -> SessionPlan:
+    low_ml, high_ml = record["session_ml"]
+    low_days, high_days = record["days_apart"]
+    made = {
+        "keep_outs": tuple(KeepOut(**k) for k in record["keep_outs"]),
+        "pieces": tuple(
+            SessionPiece(**{**p, "centroid_lps_mm": tuple(p["centroid_lps_mm"])}) for p in record["pieces"]
+        ),
+        "session_ml": (low_ml, high_ml),
+        "days_apart": (low_days, high_days),
+        "notes": tuple(record["notes"]),
+    }
+    return SessionPlan(**{**record, **made})
+
+
+def _rounded(value: Any) -> Any:
+    """Plain values with every number at the precision of the records."""
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return round(value, _DECIMALS) if isinstance(value, float) else value
+
+
+def _part_to_record(part: Part) -> Record:
+    return {
+        "statement": part.statement,
+        "verdict": part.verdict.value,
+        "decides": part.decides,
+        "branch": part.branch,
+        "quantity": _quantity_or_null(part.quantity),
+        "thresholds": [asdict(t) for t in part.thresholds],
+        "settled_by": part.settled_by,
+        "missing_items": list(part.missing_items),
+    }
+
+
+def _part_from_record(record: Mapping[str, Any]) -> Part:
+    return Part(
+        statement=record["statement"],
+        verdict=Verdict(record["verdict"]),
+        decides=record["decides"],
+        branch=record["branch"],
+        quantity=_quantity_or_none(record["quantity"]),
+        thresholds=_thresholds(record),
+        settled_by=record["settled_by"],
+        missing_items=tuple(record["missing_items"]),
+    )
+
+
+def _classification_to_record(found: Classification) -> Record:
+    return {
+        "category_id": found.category_id,
+        "criteria_set": found.criteria_set,
+        "target": found.target,
+        "title": found.title,
+        "answer": found.answer or None,
+        "possible": list(found.possible),
+        "statement": found.statement,
+        "source": found.source,
+        "settled_by": found.settled_by,
+        "notes": list(found.notes),
+        "parts": [_part_to_record(p) for p in found.parts],
+        "missing_items": list(found.missing_items),
+    }
+
+
+def _classification_from_record(record: Mapping[str, Any]) -> Classification:
+    return Classification(
+        category_id=record["category_id"],
+        criteria_set=record["criteria_set"],
+        target=record["target"],
+        title=record["title"],
+        answer=record["answer"] or "",
+        possible=tuple(record["possible"]),
+        statement=record["statement"],
+        source=record["source"],
+        settled_by=record["settled_by"],
+        notes=tuple(record["notes"]),
+        parts=tuple(_part_from_record(p) for p in record["parts"]),
+        missing_items=tuple(record["missing_items"]),
+    )
+
+
+def _quantity_or_null(quantity: Measured | None) -> Record | None:
+    return quantity_to_record(quantity) if quantity is not None else None
+
+
+def _quantity_or_none(record: Mapping[str, Any] | None) -> Measured | None:
+    return quantity_from_record(record) if record is not None else None
+
+
+def _thresholds(record: Mapping[str, Any]) -> tuple[Threshold, ...]:
+    return tuple(Threshold(t["value"], t["unit"], t["source"]) for t in record["thresholds"])
 
 
 def _point(lps_mm: tuple[float, float, float]) -> list[float]:

@@ -9,7 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from liverimg.core.criteria import CriteriaSet, Criterion, Threshold
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.labels import Structure
 from liverimg.files.bundled import package_data
@@ -63,37 +62,3 @@ def table_hashes(*names: str) -> dict[str, str]:
 def structure_styles() -> dict[Structure, StructureStyle]:
     """Value, colour, title and code of every structure."""
     return {Structure(name): StructureStyle(**row) for name, row in read_table("structures").items()}
-
-
-def load_criteria(table: Table, *, file_name: str = "criteria") -> CriteriaSet:
-    """Turns a criteria table into core values.
-
-    Raises:
-        RecordInvalidError: A field is missing, unknown or of the wrong kind.
-    """
-    try:
-        criteria = tuple(_criterion(row) for row in table["criterion"])
-        return CriteriaSet(
-            id=str(table["id"]),
-            title=str(table["title"]),
-            edition=str(table["edition"]),
-            criteria=criteria,
-            conflicts=tuple(str(c) for c in table.get("conflicts", ())),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordInvalidError(
-            f"{file_name} is not a criteria table ({error}); expected id, title, edition and [[criterion]] rows"
-        ) from error
-
-
-def _criterion(row: Table) -> Criterion:
-    lists = {
-        "thresholds": tuple(
-            Threshold(float(t["value"]), str(t["unit"]), str(t["source"])) for t in row.get("thresholds", ())
-        ),
-        "allowed": tuple(str(a) for a in row.get("allowed", ())),
-        "refused": tuple(str(r) for r in row.get("refused", ())),
-        "plausible": tuple(float(p) for p in row.get("plausible", ())),
-        "notes": tuple(str(n) for n in row.get("notes", ())),
-    }
-    return Criterion(**{**row, **lists})

@@ -1,23 +1,27 @@
-"""Assess: measurements and clinical data are held against published rules."""
+"""Assess: measurements and clinical data are held against published rules, and targets divided into sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from liverimg.assess.eligibility import assess_eligibility, clinical_items
-from liverimg.core.assessment import Assessment, Finding
-from liverimg.core.criteria import CriteriaSet
+from liverimg.assess.clinical import Clinical, read_clinical
+from liverimg.assess.eligibility import assess_eligibility
+from liverimg.core.assessment import Assessment
+from liverimg.core.criteria import CriteriaSet, Vocabulary
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.measurement import MeasurementSet
-from liverimg.files.bundled import package_data
+from liverimg.files.catalogue import lesion_sites, vocabulary
+from liverimg.files.criteria import bundled_criteria, load_criteria, own_criteria
 from liverimg.files.result_records import assessment_to_record, measurements_from_record
-from liverimg.files.tables import load_criteria, read_toml
+from liverimg.files.tables import table_hashes
+from liverimg.stages import session_plans
 from liverimg.stages.artefacts import reference_record
 from liverimg.stages.stage import Progress, Stage
-from liverimg.workspace import Artefact, Draft, Workspace, hash_file
+from liverimg.workspace import Artefact, Draft, Workspace
 
 
 @dataclass(frozen=True)
@@ -25,75 +29,98 @@ class Settings:
     """Which rules, and what is known of the patient beside the images.
 
     Attributes:
-        criteria: Names of tables in ``data/criteria``.
+        criteria: Names of tables in ``data/criteria``, in the order that results show them.
+        own: Tables of the user's own: paths in a recipe or on the command line. They are read at once and kept as
+            they were written, with the hash of the file, so that a later ``measure`` needs no file and no path
+            reaches a record.
         clinical: Clinical items by name, from ``--clinical``; see ``docs/reference/clinical-file.md``.
     """
 
     criteria: tuple[str, ...]
+    own: tuple[Any, ...] = ()
     clinical: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuses clinical items that no rule asks for or can judge, before any work is done or remembered."""
-        tables = [_load(name) for name in self.criteria]
-        _refuse_unknown(self.clinical, [item for table in tables for item in clinical_items(table)])
+        """Reads own tables, and refuses rules or clinical items that can't be judged, before any work is done."""
+        # The one place where a frozen value is completed: from here on it holds tables and no paths.
+        object.__setattr__(self, "own", tuple(_own_table(given) for given in self.own))
+        tables = self.tables()
+        ids = [table.id for table in tables]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise RecordInvalidError(f"two criteria tables have the id {twice[0]!r}; give one of them another id")
+        clinical = read_clinical(self.clinical, self.words(), sites=lesion_sites())
         for table in tables:
-            assess_eligibility(MeasurementSet((), (), ()), table, clinical=self.clinical)
+            assess_eligibility(MeasurementSet((), (), ()), table, clinical=clinical, vocabulary=vocabulary())
+
+    def tables(self) -> tuple[CriteriaSet, ...]:
+        """Every table, the program's own first."""
+        own = (replace(load_criteria(row["table"]), sha256=str(row["sha256"])) for row in self.own)
+        return (*(bundled_criteria(name) for name in self.criteria), *own)
+
+    def words(self) -> Vocabulary:
+        """What the clinical file may name: the program's items and those of the own tables."""
+        words = vocabulary()
+        items = {item.key: item for table in self.tables() for item in table.items}
+        return replace(words, items={**words.items, **items})
 
 
 def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progress) -> None:
     """Applies every table to the measurements."""
     measured = measurements_from_record(workspace.record(Artefact.MEASUREMENTS, "measurements"))
-    tables = []
-    findings: list[Finding] = []
-    conflicts: list[str] = []
-    for name in settings.criteria:
-        criteria = _load(name)
-        assessment = assess_eligibility(measured, criteria, clinical=settings.clinical)
-        findings += assessment.findings
-        conflicts += assessment.conflicts
-        tables.append(
-            {
-                "id": criteria.id,
-                "title": criteria.title,
-                "edition": criteria.edition,
-                "sha256": hash_file(_table_path(name)),
-            }
-        )
-    progress(1.0)
-    record = assessment_to_record(
-        Assessment(tuple(findings), tuple(conflicts)), study=reference_record(workspace), criteria=tables
+    study = reference_record(workspace)
+    clinical = read_clinical(
+        settings.clinical, settings.words(), sites=lesion_sites(), study_date=_date(study["study_date"])
     )
+    tables = settings.tables()
+    assessment = assess_all(measured, tables, clinical)
+    progress(0.5)
+    for table in tables:
+        if table.id == session_plans.CRITERIA:
+            plans = session_plans.session_plans(workspace, measured, table, sites=dict(clinical.sites))
+            assessment = replace(assessment, sessions=plans)
+    progress(1.0)
+    used = [{"id": t.id, "title": t.title, "edition": t.edition, "sha256": t.sha256} for t in tables]
+    record = assessment_to_record(assessment, study=study, criteria=used)
     draft.put_record(Artefact.ASSESSMENT, "assessment", record)
 
 
-def _refuse_unknown(clinical: Mapping[str, Any], known: list[str]) -> None:
-    """A misspelt item would otherwise be passed over in silence, and its rule left undetermined."""
-    unknown = [key for key in clinical if key not in known]
-    if unknown and known:
-        raise RecordInvalidError(
-            f"the clinical file has {', '.join(unknown)}, which no rule asks for; "
-            f"expected some of: {', '.join(dict.fromkeys(known))}"
-        )
+def assess_all(measured: MeasurementSet, tables: tuple[CriteriaSet, ...], clinical: Clinical) -> Assessment:
+    """What all tables say together."""
+    each = [assess_eligibility(measured, table, clinical=clinical, vocabulary=vocabulary()) for table in tables]
+    return Assessment(
+        findings=tuple(f for one in each for f in one.findings),
+        conflicts=tuple(dict.fromkeys(c for one in each for c in one.conflicts)),
+        classifications=tuple(c for one in each for c in one.classifications),
+        not_applied=tuple(n for one in each for n in one.not_applied),
+    )
 
 
-def _load(name: str) -> CriteriaSet:
-    path = _table_path(name)
-    return load_criteria(read_toml(path), file_name=path.name)
+def _own_table(given: Any) -> Mapping[str, Any]:
+    """A table with the hash of its file; one that an earlier run kept is taken as it is."""
+    if isinstance(given, Mapping):
+        return given
+    table, sha256 = own_criteria(Path(given))
+    return {"table": table, "sha256": sha256}
 
 
-def _table_path(name: str) -> Path:
-    return package_data("criteria", f"{name}.toml")
+def _date(dicom_date: str | None) -> date | None:
+    try:
+        return date.fromisoformat(dicom_date) if dicom_date else None
+    except ValueError:
+        return None
 
 
 def depends_on(settings: Settings) -> Mapping[str, str]:
-    """Content of each table of rules."""
-    return {name: hash_file(_table_path(name)) for name in settings.criteria}
+    """Content of each table of rules, and of the tables that say what their names mean."""
+    hashes = {table.id: table.sha256 for table in settings.tables()}
+    return {**hashes, **table_hashes("clinical_items", "quantities", "sessions", "measure")}
 
 
 STAGE = Stage(
     name="assess",
-    version=1,
-    reads=(Artefact.STUDY, Artefact.MEASUREMENTS),
+    version=2,
+    reads=(Artefact.STUDY, Artefact.LABELS, Artefact.LABEL_NAMES, Artefact.MEASUREMENTS),
     writes=(Artefact.ASSESSMENT,),
     settings=Settings,
     run=run,
