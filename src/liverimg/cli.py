@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -12,6 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import liverimg
+from liverimg import cli_options as read
+from liverimg.cli_ceus import ceus
+from liverimg.cli_options import (
+    ClinicalOption,
+    ContrastStartOption,
+    CriteriaOption,
+    EarlierOption,
+    OutOption,
+    PaneOption,
+    PhaseOption,
+    StudyArgument,
+    UseOption,
+)
+from liverimg.cli_results import criteria, export, validate
+from liverimg.cli_study import deidentify, inspect
 from liverimg.cli_training import evaluate, train
 from liverimg.core.errors import ExitCode, LiverimgError, UsageError
 
@@ -33,43 +47,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder with the DICOM files of one study.")]
-OutOption = Annotated[Path, typer.Option("--out", metavar="OUT", help="Folder for the results of this one study.")]
-PhaseOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--phase",
-        metavar="SERIES_UID=NAME",
-        help="Contrast phase of a series as you know it; may be given several times.",
-    ),
-]
-ContrastStartOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--contrast-start",
-        metavar="SERIES_UID=SECONDS",
-        help="Ultrasound: start of injection after a clip's first frame; may be given several times.",
-    ),
-]
-PaneOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--pane",
-        metavar="SERIES_UID=left|right|whole|none",
-        help="Ultrasound: which picture of a clip shows contrast; may be given several times.",
-    ),
-]
-ClinicalOption = Annotated[
-    Path | None,
-    typer.Option("--clinical", metavar="FILE", help="TOML file with clinical data (Child-Pugh score, INR, ...)."),
-]
-
 
 @app.command(epilog=_EXIT_CODES)
 def pre(
     study: StudyArgument,
     out: OutOption,
     clinical: ClinicalOption = None,
+    own_criteria: CriteriaOption = None,
     recipe: Annotated[
         str,
         typer.Option("--recipe", metavar="FILE", help="Recipe: a TOML file, or the name of one that is built in."),
@@ -91,6 +75,8 @@ def pre(
         ),
     ] = None,
     phase: PhaseOption = None,
+    use: UseOption = None,
+    earlier: EarlierOption = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the model runs.")] = "auto",
     redo: Annotated[
         str | None,
@@ -105,12 +91,13 @@ def pre(
         raise UsageError(f"--device {device!r}: expected auto, cpu or cuda")
     if model is not None and labels is not None:
         raise UsageError("--model and --labels both say who draws; give one of them")
-    _keep_apart(study, out)
+    read.keep_apart(study, out)
     steps = (
         load_recipe(recipe)
-        .with_settings("ingest", study=study, phases=_phases(phase), labels=labels)
-        .with_settings("segment", labels=labels, model=_model(model), device=device)
-        .with_settings("assess", clinical=_clinical(clinical))
+        .with_settings("ingest", study=study, phases=read.phases(phase), use=read.roles(use), labels=labels)
+        .with_settings("segment", labels=labels, model=read.model(model), device=device)
+        .with_settings("measure", earlier=read.earlier(earlier))
+        .with_settings("assess", clinical=read.clinical(clinical), own=own_criteria)
     )
     with _reporter() as reporter:
         outcomes = run(steps, out, redo=redo, reporter=reporter)
@@ -122,6 +109,7 @@ def ingest(
     study: StudyArgument,
     out: OutOption,
     phase: PhaseOption = None,
+    use: UseOption = None,
     contrast_start: ContrastStartOption = None,
     pane: PaneOption = None,
 ) -> None:
@@ -129,13 +117,14 @@ def ingest(
     from liverimg.pipeline.recipe import load_recipe
     from liverimg.pipeline.runner import run
 
-    _keep_apart(study, out)
+    read.keep_apart(study, out)
     steps = load_recipe("pre_ablation", only=["ingest"]).with_settings(
         "ingest",
         study=study,
-        phases=_phases(phase),
-        contrast_starts=_contrast_starts(contrast_start),
-        panes=_panes(pane),
+        phases=read.phases(phase),
+        use=read.roles(use),
+        contrast_starts=read.contrast_starts(contrast_start),
+        panes=read.panes(pane),
         with_volume=False,
     )
     with _reporter() as reporter:
@@ -144,68 +133,20 @@ def ingest(
 
 
 @app.command(epilog=_EXIT_CODES)
-def inspect(
-    study: StudyArgument,
-    phase: PhaseOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Show what a study folder holds: each series, its phase, and what is not used and why. Reads headers only."""
-    from liverimg.stages.inspection import inspect_study
-
-    record = inspect_study(study, phases=_phases(phase) or {})
-    if as_json:
-        sys.stdout.write(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-    else:
-        from liverimg.terminal import show_inspection
-
-        show_inspection(record)
-
-
-@app.command(epilog=_EXIT_CODES)
-def deidentify(
-    study: StudyArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New or empty folder for the cleaned files.")],
-    keep_dates: Annotated[
-        str, typer.Option("--keep-dates", metavar="shifted|removed", help="What becomes of dates and times.")
-    ] = "shifted",
-    keep_uids: Annotated[
-        str,
-        typer.Option("--keep-uids", metavar="mapped|replaced", help="The same UIDs in every run of one salt, or new."),
-    ] = "mapped",
-    salt_file: Annotated[
-        Path | None,
-        typer.Option("--salt-file", metavar="FILE", help="Secret that pseudonyms come from; made when absent."),
-    ] = None,
-    patient_id: Annotated[str | None, typer.Option("--patient-id", metavar="NEW", help="New patient ID.")] = None,
-    mapping: Annotated[
-        Path | None,
-        typer.Option("--mapping", metavar="FILE", help="Write old names beside new ones; readable by you only."),
-    ] = None,
-    accept_burned_in: Annotated[
-        bool, typer.Option("--accept-burned-in", help="Pass on pictures that may show writing. Look at them first.")
-    ] = False,
-) -> None:
-    """Copy a study without identity (DICOM PS3.15 Annex E), ultrasound masked outside its pictures."""
-    from liverimg.stages.deidentification import Request, deidentify
-    from liverimg.terminal import show_deidentified
-
-    _keep_apart(study, out)
-    request = Request(study, out, keep_dates, keep_uids, salt_file, patient_id, mapping, accept_burned_in)
-    with _reporter() as reporter:
-        manifest = deidentify(request, progress=reporter.stage_started("deidentify"))
-    show_deidentified(manifest, out)
-
-
-@app.command(epilog=_EXIT_CODES)
 def measure(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of an earlier run.")],
     clinical: ClinicalOption = None,
+    own_criteria: CriteriaOption = None,
+    earlier: EarlierOption = None,
 ) -> None:
     """Measure, assess and report again, after a label was corrected by hand."""
     from liverimg.pipeline.runner import measure_again
 
+    kept = read.earlier(earlier)
     with _reporter() as reporter:
-        outcomes = measure_again(out, clinical=_clinical(clinical), reporter=reporter)
+        outcomes = measure_again(
+            out, clinical=read.clinical(clinical), criteria=own_criteria, earlier=kept, reporter=reporter
+        )
     _say_done(outcomes, out)
 
 
@@ -224,23 +165,12 @@ def sample(
     sys.stdout.write(f"{folder}\n")
 
 
-@app.command(epilog=_EXIT_CODES)
-def validate(
-    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="A record that liverimg wrote, or one like it.")],
-) -> None:
-    """Hold a JSON record against its published schema."""
-    from liverimg.files import records
-
-    record = records.load(file)
-    kind = records.kind_of(record, file.name)
-    found = records.problems(record, kind)
-    for line in found:
-        sys.stderr.write(f"{file.name}: {line}\n")
-    if found:
-        raise typer.Exit(ExitCode.INPUT_REFUSED)
-    sys.stdout.write(f"{file.name} keeps the {kind} schema\n")
-
-
+app.command(epilog=_EXIT_CODES)(ceus)
+app.command(epilog=_EXIT_CODES)(validate)
+app.command(epilog=_EXIT_CODES)(criteria)
+app.command(epilog=_EXIT_CODES)(export)
+app.command(epilog=_EXIT_CODES)(inspect)
+app.command(epilog=_EXIT_CODES)(deidentify)
 app.command(epilog=_EXIT_CODES)(train)
 app.command(epilog=_EXIT_CODES)(evaluate)
 
@@ -258,67 +188,6 @@ def _options(
     ] = False,
 ) -> None:
     """Options of every command."""
-
-
-def _keep_apart(study: Path, out: Path) -> None:
-    if out.resolve().is_relative_to(study.resolve()):
-        raise UsageError(
-            f"--out {out} lies inside the study folder; results would be read as input: choose another place"
-        )
-
-
-def _phases(given: list[str] | None) -> dict[str, Any] | None:
-    """``SERIES_UID=NAME`` options as a mapping to phases."""
-    from liverimg.core.study import Phase
-
-    if not given:
-        return None
-    phases: dict[str, Phase] = {}
-    for option in given:
-        uid, _, name = option.partition("=")
-        if not uid or name not in set(Phase):
-            raise UsageError(
-                f"--phase {option!r}: expected SERIES_UID=NAME with one of: {', '.join(p.value for p in Phase)}"
-            )
-        if phases.setdefault(uid, Phase(name)) != name:
-            raise UsageError(f"--phase gives series {uid} two phases, {phases[uid]} and {name}; give one")
-    return phases
-
-
-def _model(given: str | None) -> str | Path | None:
-    """A folder that is there as a path; anything else as the recipe would name it."""
-    return Path(given) if given is not None and Path(given).is_dir() else given
-
-
-def _contrast_starts(given: list[str] | None) -> dict[str, float] | None:
-    """``SERIES_UID=SECONDS`` options."""
-    starts: dict[str, float] = {}
-    for option in given or []:
-        uid, _, seconds = option.partition("=")
-        try:
-            starts[uid] = float(seconds)
-        except ValueError:
-            starts[uid] = float("nan")
-        if not uid or not abs(starts[uid]) < 86400:
-            raise UsageError(f"--contrast-start {option!r}: expected SERIES_UID=SECONDS, less than a day")
-    return starts or None
-
-
-def _panes(given: list[str] | None) -> dict[str, str] | None:
-    """``SERIES_UID=PLACE`` options."""
-    panes: dict[str, str] = {}
-    for option in given or []:
-        uid, _, place = option.partition("=")
-        if not uid or place not in ("left", "right", "whole", "none"):
-            raise UsageError(f"--pane {option!r}: expected SERIES_UID=left, right, whole or none")
-        panes[uid] = place
-    return panes or None
-
-
-def _clinical(path: Path | None) -> dict[str, Any] | None:
-    from liverimg.files.tables import read_toml
-
-    return read_toml(path) if path is not None else None
 
 
 def _reporter() -> Any:

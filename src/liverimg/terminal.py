@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _VERBS = {
     "ingest": "Reading the study",
+    "inspect": "Looking at the study",
     "segment": "Delineating",
     "measure": "Measuring",
     "assess": "Holding against criteria",
@@ -110,58 +111,6 @@ def _show_lesions(console: Console, measured: Mapping[str, Any], assessed: Mappi
 def _number(by_name: Mapping[str, Mapping[str, Any]], name: str) -> str:
     quantity = by_name.get(name, {})
     return f"{quantity['value']:.1f}" if "value" in quantity else "not measured"
-
-
-def show_inspection(record: Mapping[str, Any]) -> None:
-    """The series table: what is here, which phase, used or not and why."""
-    console = Console(highlight=False)
-    table = Table(show_lines=True, title=f"Study of {record['study_date'] or 'unknown date'}", title_justify="left")
-    for heading in ("", "Series", "Phase and why"):
-        table.add_column(heading, overflow="fold")
-    for row in record["volumes"]:
-        k, j, i = row["grid"]["shape_kji"]
-        along_k, along_j, along_i = row["grid"]["spacing_kji_mm"]
-        why = [f"{e['source']}: {e['detail']}" for e in row["phase_evidence"]]
-        flags = [f"flag: {flag}" for flag in row["flags"]]
-        table.add_row(
-            "reference" if row["is_reference"] else "used",
-            Text(
-                f"{row['modality']} {row['description'] or '(no description)'}\n{i} x {j} x {k} voxels\n"
-                f"{along_i:.2f} x {along_j:.2f} x {along_k:.2f} mm\n{row['series_instance_uid']}"
-            ),
-            Text.assemble((row["phase"], "bold"), *(f"\n{line}" for line in why + flags)),
-        )
-    if record["volumes"]:
-        console.print(table)
-    if record["cines"]:
-        console.print(_clips_table(record["cines"]))
-    if record["rejected"]:
-        refused = Table(title="Not used", title_justify="left")
-        for heading in ("What", "Code", "Why"):
-            refused.add_column(heading, overflow="fold")
-        for row in record["rejected"]:
-            refused.add_row(Text(row["what"]), row["code"], Text(row["reason"]))
-        console.print(refused)
-
-
-def _clips_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Ultrasound: how long, how large, and what is unknown."""
-    table = Table(show_lines=True, title="Ultrasound clips", title_justify="left")
-    for heading in ("Clip", "Time", "Scale"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        down, across = row["shape_ji"]
-        lasts = "unknown duration" if row["duration_s"] is None else f"{row['duration_s']:.2f} s"
-        scale = row["spacing_ji_mm"]
-        size = "pixels only" if scale is None else f"{scale[1]:.3f} x {scale[0]:.3f} mm a pixel"
-        table.add_row(
-            Text(
-                f"US {row['description'] or '(no description)'}\n{across} x {down} pixels\n{row['series_instance_uid']}"
-            ),
-            Text("\n".join([f"{row['frames']} frames, {lasts}", row["times"], *(f"flag: {f}" for f in row["flags"])])),
-            Text(f"{size}\n{row['calibration']}"),
-        )
-    return table
 
 
 class TrainingWatcher:
@@ -260,12 +209,3 @@ def _show_model(console: Console, title: str, summary: Mapping[str, Any]) -> Non
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
-
-
-def show_deidentified(manifest: Mapping[str, Any], out: Path) -> None:
-    """How many files were passed on, and what was left out and why."""
-    console = Console(highlight=False)
-    masked = sum(row["pixels"] == "masked" for row in manifest["files"])
-    console.print(Text(f"{len(manifest['files'])} files passed on, {masked} of them masked: {out}"))
-    for row in manifest["left_out"]:
-        console.print(Text(f"left out: {row['files']} x {row['code']}: {row['reason']}"))

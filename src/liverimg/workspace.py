@@ -37,9 +37,14 @@ class Artefact(StrEnum):
     LABEL_NAMES = "labels.json"
     LABEL_QUALITY = "label_quality.json"
     CONFIDENCE = "confidence.nii.gz"
+    PHASES = "phases.json"
     MEASUREMENTS = "measurements.json"
+    WINDOW = "window.json"
     ASSESSMENT = "assessment.json"
     REPORT = "report.html"
+    PERFUSION = "perfusion.json"
+    PERFUSION_MAPS = "perfusion"
+    PERFUSION_REPORT = "perfusion.html"
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def test_distance_to_triangles_is_exact_where_vertices_are_far_apart() -> None:
     surface = _surface(np.zeros(3), 12.0)
     points = np.array([[0.0, 0.0, 0.0], [20.0, 0, 0], [0, -9.0, 0]])
     distance, nearest = distance_to_surface(points, surface)
-    assert distance == pytest.approx([12.0, 8.0, 3.0], abs=0.35)
+    assert distance == pytest.approx([12.0, 8.0, 3.0], abs=0.5)
     assert np.linalg.norm(nearest - points, axis=1) == pytest.approx(distance)
 
 

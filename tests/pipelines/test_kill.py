@@ -4,11 +4,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
-
-from liverimg.pipeline.recipe import STAGE_NAMES
 
 # Dies by SIGKILL in the stage that argv names: half of its draft is written, nothing is committed.
 _DIES = textwrap.dedent(
@@ -41,10 +40,12 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_kill_in_every_stage_changes_no_byte(sample: Path, exact_labels: Path, assessed: Path, tmp_path: Path) -> None:
+def test_kill_in_every_stage_changes_no_byte(
+    sample: Path, exact_labels: Path, assessed: Path, repository: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     arguments = ["pre", str(sample / "pre_ct"), "--out", str(out), "--labels", str(exact_labels)]
-    for stage in STAGE_NAMES:
+    for stage in tomllib.loads((repository / "pipelines" / "pre_ablation.toml").read_text())["stages"]:
         done = subprocess.run(
             [sys.executable, "-c", _DIES, stage, *arguments], check=False, capture_output=True, text=True
         )

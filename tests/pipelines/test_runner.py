@@ -231,10 +231,10 @@ def test_a_kept_edit_says_when_its_inputs_have_changed(tmp_path: Path) -> None:
         ("[settings]\nmeasure = 5", "no table"),
         ("[settings.measure]\nminimum_lesion_volume_ml = nan", "expected float"),
         ("[settings.measure]\nminimum_lesion_volume_ml = inf", "expected float"),
-        ("[settings.assess]\ncriteria = [1]", "does not exist"),
+        ("[settings.assess]\ncriteria = [1]", "there is no criteria table 1"),
         ("[settings.assess]\ncriteria = ['hifu_suitability']\nclinical = 5", "clinical"),
         ("[settings.assess]\ncriteria = ['hifu_suitability']\nclinical = {inr = nan}", "finite"),
-        ("[settings.assess]\ncriteria = ['hifu_suitability']\nclinical = {patient_name = 'x'}", "no rule asks"),
+        ("[settings.assess]\ncriteria = ['hifu_suitability']\nclinical = {patient_name = 'x'}", "no rule knows"),
         ("[settings.ingest]\nstudy = 'a/b'\nphases = 3", "ingest.phases"),
     ],
 )

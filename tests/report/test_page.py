@@ -23,8 +23,8 @@ from liverimg.core.measurement import Measurement, NotMeasured
 from liverimg.core.study import Rejected
 from liverimg.report.content import ReportContent
 from liverimg.report.page import render_page
-from liverimg.report.rows import band_bar, finding_rows
 from liverimg.report.text import band_text, date_text, quantity_rows, say, value_text
+from liverimg.report.verdicts import band_bar, finding_rows
 
 ADDRESSES = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "formaction", "background"}
 HOSTILE = "<script>alert(1)</script>\n\"'><img src=x onerror=alert(2)>{{ 7*7 }}{title}"

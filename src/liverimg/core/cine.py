@@ -199,6 +199,7 @@ class Clip:
         dropped: Repeated frames that were left out.
         regions: As the file gives them.
         pictures: One or two; empty before pixels are read.
+        dynamic_range_db: Echo power between black and white as the file says it (DynamicRange), or None.
     """
 
     series_instance_uid: str
@@ -215,6 +216,7 @@ class Clip:
     dropped: tuple[DroppedFrames, ...] = ()
     regions: tuple[Region, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    dynamic_range_db: float | None = None
 
     def picture(self, pane: Pane) -> Picture | None:
         """The picture that shows ``pane``, or None."""

@@ -115,6 +115,8 @@ class QualityCode(StrEnum):
     THICK_SLICES = "thick_slices"
     NOISE_HIGH = "noise_high"
     PHASE_LEFT_OUT = "phase_left_out"
+    PHASE_CONTRADICTED = "phase_contradicted"
+    PHASE_BY_IMAGE = "phase_by_image"
 
 
 @dataclass(frozen=True)

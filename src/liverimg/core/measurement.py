@@ -80,11 +80,13 @@ class Lesion:
         id: ``L1``, ``L2``, ... by falling volume, or the reader's own name.
         centroid_lps_mm: Centre of gravity.
         quantities: What was measured of it, or why not.
+        site: Where it lies: ``liver`` (also when no liver is drawn), or ``outside_liver``.
     """
 
     id: str
     centroid_lps_mm: Point
     quantities: tuple[Measured, ...]
+    site: str = "liver"
 
     def quantity(self, name: str) -> Measured:
         """The quantity of that name; NotMeasured when nobody asked for it."""

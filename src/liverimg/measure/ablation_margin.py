@@ -22,6 +22,7 @@ from liverimg.measure.surface import Surface
 
 _MM3_PER_ML = 1000.0
 _DECIMALS = 6
+_MEDIAN_PERCENT = 50.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def measure_ablation_margin(case: Ablated, settings: MarginSettings) -> tuple[li
     everywhere = np.ones(len(found.margin_mm), dtype=bool)
     results: list[Measured] = [_minimum("minimal_ablation_margin", case, found, everywhere, half, settings)]
     for percent in settings.percentiles:
-        name = "ablation_margin_median" if percent == 50 else f"ablation_margin_p{percent:g}"
+        name = "ablation_margin_median" if percent == _MEDIAN_PERCENT else f"ablation_margin_p{percent:g}"
         words = f"margin below which {percent:g} % of the tumour's surface lies, by area"
         results.append(_signed(name, case, found.percentile(percent), half, words))
     results.append(_signed("ablation_margin_maximum", case, float(found.margin_mm.max()), half, "largest margin"))

@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
-from scipy.spatial.distance import cdist
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.measure.surface import Surface, contours
 
 _CHORDS_PER_PIXEL = 4
 _ROWS = 512  # of the table of distances at a time, to keep it small
+_NEARLY_MM = 1e-6
+_FLAT = 1e-12  # points lie in one plane when their least variance is this small a share of the largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +88,32 @@ def _flattened(points: FloatArray, grid: Grid) -> tuple[FloatArray, FloatArray]:
 def farthest(points: FloatArray) -> FloatArray:
     """The two points farthest apart, shape (2, 3), found on the convex hull; ordered by place."""
     spread = points - points.mean(axis=0)
-    _, sizes, axes = np.linalg.svd(spread, full_matrices=False)
-    flat = spread @ axes[: 3 if sizes[-1] > 1e-6 * sizes[0] else 2].T
-    corners = np.sort(ConvexHull(flat).vertices)
+    radii = np.linalg.norm(spread, axis=1)
+    from_top = np.linalg.norm(spread - spread[int(radii.argmax())], axis=1)
+    across = float(np.linalg.norm(spread - spread[int(from_top.argmax())], axis=1).max())
+    # A point nearer to the middle than this has no partner as far away as those two are from each other.
+    rows = np.flatnonzero(radii >= across - radii.max() - _NEARLY_MM)
+    if len(rows) > _ROWS:
+        rows = rows[_hull(spread[rows])]
+    outer = spread[rows]
+    squares = (outer * outer).sum(axis=1)
     best = (-1.0, 0, 0)
-    for row in range(0, len(corners), _ROWS):
+    for row in range(0, len(rows), _ROWS):
+        block = squares[row : row + _ROWS, None] + squares - 2 * (outer[row : row + _ROWS] @ outer.T)
+        first, second = np.unravel_index(int(np.argmax(block)), block.shape)
         # Rounded, so that ties fall the same way whatever the array's order was.
-        lengths = np.round(cdist(points[corners[row : row + _ROWS]], points[corners]), 9)
-        first, second = np.unravel_index(int(np.argmax(lengths)), lengths.shape)
-        if lengths[first, second] > best[0]:
-            best = (float(lengths[first, second]), row + int(first), int(second))
-    return _ordered(points[corners[[best[1], best[2]]]])
+        length = round(math.sqrt(float(block[first, second])), 9)
+        if length > best[0]:
+            best = (length, row + int(first), int(second))
+    return _ordered(points[rows[[best[1], best[2]]]])
+
+
+def _hull(points: FloatArray) -> NDArray[np.intp]:
+    """Rows of the points on the convex hull, in rising order; the points may lie in one plane."""
+    spread = points - points.mean(axis=0)
+    sizes, axes = np.linalg.eigh(spread.T @ spread)
+    flat = spread @ axes[:, 1 if sizes[0] < _FLAT * sizes[-1] else 0 :]
+    return np.sort(ConvexHull(flat).vertices)
 
 
 def _ordered(ends: FloatArray) -> FloatArray:

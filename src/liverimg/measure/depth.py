@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from liverimg.core.grid import FloatArray
-from liverimg.core.labels import Structure
+from liverimg.core.labels import LabelQuality, Structure
 from liverimg.core.measurement import Measured, NotMeasured
 from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
 from liverimg.measure.lesions import LesionMask
@@ -15,48 +15,58 @@ from liverimg.measure.proximity import Target
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.skin import Skin
 from liverimg.measure.subject import Body, Subject
-from liverimg.measure.surface import pitch_mm, structure_points
+from liverimg.measure.surface import drawn_in_mm, pitch_mm, structure_points
 
 DEPTH_NAMES = ("depth_from_skin_near", "depth_from_skin_centre", "depth_from_skin_far")
-_BLOCK_MM = 7.0
-_BLOCK_LEAST_VOXELS = 3
+# Straight ways in along the patient's own axes, LPS.
+STRAIGHT = {
+    "depth_from_skin_anterior": ("straight from the front", np.array([0.0, -1.0, 0.0])),
+    "depth_from_skin_right": ("straight from the right", np.array([-1.0, 0.0, 0.0])),
+}
 _SKIN_SMOOTHING = 2.2  # of the finest spacing: skin is flat, so more smoothing costs nothing
-_SAMPLE = 400  # surface points looked at in each pass for the deepest one
-_SKIN_SAMPLE = 20_000
+_SAMPLE = 120  # surface points looked at in each pass for the deepest one
+CUT_LESION = "the lesion touches the edge of the image, so part of it may lie outside the view"
+_CLOSE_MM = 1.0  # deepest points this near to each other share one place on the skin
+_GROUPS = 4
+_LEAST_SLOPE = 0.2  # sine of the flattest angle at which a line is followed to the skin
 
 
 def _nearest_surface(target: Target, skin: Skin) -> FloatArray:
     """Points of the lesion's surface that compete for the smallest depth."""
-    away = np.linalg.norm(skin.points - target.centre, axis=1)
-    # A skin point farther from the lesion's outer ball than the nearest is from its inner ball can't win.
-    near = skin.points[away <= away.min() + target.outer_mm - target.inner_mm + 1e-6]
-    gaps, which = target.tree.query(near, workers=1)
-    slack = float(skin.grid.spacing_mm.max()) / 2
-    chosen = np.unique(which[gaps <= gaps.min() + slack])
-    return np.asarray(target.surface.vertices_lps_mm[chosen])
-
-
-def _deepest_surface(target: Target, skin: Skin) -> FloatArray:
-    """The point of the lesion's surface whose nearest skin is farthest away; each pass looks closer."""
     points = target.surface.vertices_lps_mm
-    spread_mm = float(np.sqrt(target.surface.area_mm2))
-    while True:
-        sample = points[:: max(1, len(points) // _SAMPLE)]
-        deepest = sample[[int(np.argmax(_depths(sample, skin)))]]
-        if len(sample) == len(points):
-            return deepest
-        spread_mm *= 2 / np.sqrt(_SAMPLE)
-        points = points[np.linalg.norm(points - deepest, axis=1) <= 2 * spread_mm]
+    rough = skin.rough_depths(points)
+    faces, _ = skin.faces(points[rough <= rough.min() + 2 * skin.slack_mm])
+    away = np.linalg.norm(faces - target.centre, axis=1)
+    # A face farther from the lesion's outer ball than the nearest is from its inner ball can't win.
+    faces = faces[away <= away.min() + target.outer_mm - target.inner_mm + 1e-6]
+    gaps, which = target.tree.query(faces, workers=1)
+    chosen = np.unique(which[gaps <= gaps.min() + float(skin.grid.spacing_mm.max()) / 2])
+    return np.asarray(points[chosen])
+
+
+def _deepest_surface(target: Target, skin: Skin) -> list[FloatArray]:
+    """Groups of the lesion's surface points that compete for the largest depth.
+
+    Depths to voxel faces are off by up to half a voxel: which group is deepest is settled on the sub-voxel skin.
+    """
+    points = target.surface.vertices_lps_mm
+    rough = skin.rough_depths(points)
+    points = points[rough >= rough.max() - 2 * skin.slack_mm]
+    sample = points[:: max(1, len(points) // _SAMPLE)]
+    groups: list[FloatArray] = []
+    for place in sample[np.argsort(-_depths(sample, skin), kind="stable")]:
+        if all(np.linalg.norm(group[0] - place) > 2 * _CLOSE_MM for group in groups):
+            close = np.linalg.norm(points - place, axis=1) <= _CLOSE_MM
+            groups.append(np.concatenate([place[None], points[close]]))
+            if len(groups) == _GROUPS:
+                break
+    return groups
 
 
 def _depths(points: FloatArray, skin: Skin) -> FloatArray:
     """Distance from each point to the nearest skin face, rounded so that ties fall the same way."""
-    centre = points.mean(axis=0)
-    reach = float(np.linalg.norm(points - centre, axis=1).max())
-    away = np.linalg.norm(skin.points - centre, axis=1)
-    near = skin.points[away <= away.min() + 2 * reach]
-    near = near[:: max(1, len(near) // _SKIN_SAMPLE)]
-    return np.asarray(np.round(cdist(points, near).min(axis=1), 6))
+    faces, _ = skin.faces(points, of_each=True)
+    return np.asarray(np.round(cdist(points, faces).min(axis=1), 6))
 
 
 def measure_depth(subject: Subject, body: Body) -> tuple[Measured, ...]:
@@ -67,24 +77,24 @@ def measure_depth(subject: Subject, body: Body) -> tuple[Measured, ...]:
     lesion, target, quality, skin = subject.lesion, subject.target, subject.quality, body.skin
     if isinstance(skin, str):
         return tuple(NotMeasured(name, lesion.id, skin) for name in DEPTH_NAMES)
-    for structure in (Structure.SKIN, Structure.BODY):
-        if structure in quality.not_visible:
-            return tuple(NotMeasured(n, lesion.id, quality.not_visible[structure]) for n in DEPTH_NAMES)
+    if reason := skin_reason(quality):
+        return tuple(NotMeasured(name, lesion.id, reason) for name in DEPTH_NAMES)
     starts = (
-        ("near", _nearest_surface(target, skin), "the lesion's surface point nearest to the skin", True),
-        ("centre", np.asarray(lesion.centroid_lps_mm)[None], "the lesion's centre of gravity", False),
+        ("near", [_nearest_surface(target, skin)], "the lesion's surface point nearest to the skin", True),
+        ("centre", [np.asarray(lesion.centroid_lps_mm)[None]], "the lesion's centre of gravity", False),
         ("far", _deepest_surface(target, skin), "the lesion's surface point deepest inside", True),
     )
     tumour_mm = surface_error_mm(quality, Structure.TUMOUR)
     skin_mm = surface_error_mm(quality, Structure.SKIN, Structure.BODY)
     results: list[Measured] = []
-    for name, points, words, on_surface in starts:
+    for name, groups, words, on_surface in starts:
         results.append(
             _depth(
                 f"depth_from_skin_{name}",
                 lesion,
                 skin,
-                points,
+                groups,
+                area_mm2=target.surface.area_mm2,
                 words=words,
                 error_mm=quadrature(skin_mm, tumour_mm if on_surface else tumour_mm / 2),
                 settings=body.settings,
@@ -99,8 +109,9 @@ def _depth(
     name: str,
     lesion: LesionMask,
     skin: Skin,
-    starts: FloatArray,
+    groups: list[FloatArray],
     *,
+    area_mm2: float,
     words: str,
     error_mm: float,
     settings: MeasureSettings,
@@ -109,9 +120,14 @@ def _depth(
 ) -> Measured:
     cut_off = lesion.touches_image_edge
     if cut_off and not name.endswith("near"):
-        reason = "the lesion touches the edge of the image, so part of it may lie outside the view"
-        return NotMeasured(name, lesion.id, reason)
-    depth_mm, start, end = _to_skin(skin, starts)
+        return NotMeasured(name, lesion.id, CUT_LESION)
+    deepest = name.endswith("far")
+    depth_mm, start, end = max((_to_skin(skin, group, deepest=deepest) for group in groups), key=lambda line: line[0])
+    if deepest:
+        # The nearest of many points sticks out as far as the mesh is drawn in; the deepest has no such choice.
+        start = start - drawn_in_mm(lesion.grid.spacing_mm, area_mm2) * direction(start, end)
+        depth_mm = float(np.linalg.norm(end - start))
+    starts = np.concatenate(groups)
     if len(skin.cut):
         to_cut = float(cKDTree(skin.cut).query(starts, workers=1)[0].min())
         if to_cut < depth_mm:
@@ -121,13 +137,14 @@ def _depth(
             )
             return NotMeasured(name, lesion.id, reason)
     pitch = pitch_mm(skin.grid, skin.grid.spacing_mm, direction(start, end))
-    method = f"shortest line from {words} to the border between body and air"
+    method = f"shortest line from {words} to {skin.words}"
     # The centre of gravity of a crescent lies outside it.
     role = "tumour_centre" if name.endswith("centre") else "on_tumour"
     unseen = _beyond_last_slice(skin, start, end)
     if unseen is not None:
         method += "; it ends in the first or last slice, so nearer skin may lie beyond"
-    half = quadrature(settings.band_depth * pitch, error_mm)
+    share = {"near": settings.band_depth, "centre": settings.band_depth_centre, "far": settings.band_depth_far}
+    half = quadrature(share[name.rsplit("_", 1)[-1]] * pitch, error_mm)
     # Between slices the lesion may be wider than in any of them, so nearer in front and deeper behind.
     at_least = depth_mm - half - (wider_mm if name.endswith("near") else 0.0)
     at_most = depth_mm + half + (wider_mm if name.endswith("far") else 0.0)
@@ -156,19 +173,72 @@ def _beyond_last_slice(skin: Skin, start: FloatArray, end: FloatArray) -> float 
     return max(0.0, gap * float(skin.grid.spacing_mm[0]))
 
 
-def _to_skin(skin: Skin, starts: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-    """Shortest line from any of the points to the sub-voxel skin around their nearest voxel face."""
-    middle = starts.mean(axis=0)
-    away = np.linalg.norm(skin.points - middle, axis=1)
-    near = np.flatnonzero(away <= away.min() + 2 * float(np.linalg.norm(starts - middle, axis=1).max()) + 1e-6)
-    coarse = cKDTree(starts).query(skin.points[near], workers=1)[0]
-    place = skin.voxels[near[int(np.argmin(np.round(coarse, 6)))]]
-    half = np.maximum(np.ceil(_BLOCK_MM / skin.grid.spacing_mm), _BLOCK_LEAST_VOXELS).astype(int)
-    low = np.maximum(place - half, 0)
-    high = np.minimum(place + half + 2, skin.grid.shape)
-    block = skin.body[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+def _to_skin(skin: Skin, starts: FloatArray, *, deepest: bool) -> tuple[float, FloatArray, FloatArray]:
+    """Shortest line to the sub-voxel skin around the nearest voxel face, from the nearest or the deepest point."""
+    faces, voxels = skin.faces(starts)
+    coarse = cKDTree(starts).query(faces, workers=1)[0]
+    region = skin.around(voxels[int(np.argmin(np.round(coarse, 6)))])
+    block = skin.block(region)
     k, j, i = block.shape
-    points = structure_points(block, skin.grid.cropped(low, (k, j, i)), smoothing=_SKIN_SMOOTHING)
+    grid = skin.grid.cropped([r.start for r in region], (k, j, i))
+    points = structure_points(block, grid, smoothing=_SKIN_SMOOTHING)
     gaps, nearest = cKDTree(points).query(starts, workers=1)
-    best = int(np.argmin(np.round(gaps, 9)))
+    gaps = np.round(gaps, 9)
+    best = int(np.argmax(gaps) if deepest else np.argmin(gaps))
     return float(gaps[best]), starts[best], points[nearest[best]]
+
+
+def measure_straight_depth(subject: Subject, body: Body) -> list[Measured]:
+    """Depth of the lesion's centre of gravity along the patient's own axes: from the front and from the right."""
+    return [
+        depth_along(name, towards, subject, body, words=f"line from the lesion's centre of gravity {words}")
+        for name, (words, towards) in STRAIGHT.items()
+    ]
+
+
+def depth_along(name: str, towards: FloatArray, subject: Subject, body: Body, *, words: str) -> Measured:
+    """Length of a straight line from the lesion's centre of gravity to the skin.
+
+    The band takes the grid and the skin's error along the line, so it is wider the flatter the line meets the skin.
+
+    Args:
+        name: Of the quantity.
+        towards: Unit direction out of the body, LPS.
+        subject: The lesion.
+        body: The body it lies in.
+        words: The line, for the method.
+    """
+    lesion, skin, quality = subject.lesion, body.skin, subject.quality
+    reason = skin if isinstance(skin, str) else skin_reason(quality)
+    if isinstance(skin, str) or reason:
+        return NotMeasured(name, lesion.id, reason)
+    if lesion.touches_image_edge:
+        return NotMeasured(name, lesion.id, CUT_LESION)
+    start = np.asarray(lesion.centroid_lps_mm)
+    found = skin.along(start, towards)
+    if found is None or _near_cut(found[1], skin):
+        return NotMeasured(name, lesion.id, f"skin not in view: the {words} leaves the image before it leaves the body")
+    length, end = found
+    slope = max(skin.slope(end, towards), _LEAST_SLOPE)
+    errors = surface_error_mm(quality, Structure.SKIN, Structure.BODY), surface_error_mm(quality, Structure.TUMOUR) / 2
+    pitch = pitch_mm(skin.grid, skin.grid.spacing_mm, towards)
+    half = quadrature(body.settings.band_depth * pitch / slope, errors[0] / slope, errors[1])
+    return banded(
+        name,
+        lesion.id,
+        length,
+        "mm",
+        half=half,
+        method=f"{words} to {skin.words}",
+        points=(evidence("tumour_centre", start), evidence("on_skin", end)),
+        sources=body.sources,
+    )
+
+
+def skin_reason(quality: LabelQuality) -> str:
+    """Why the skin that was drawn can't be measured to; empty when it can."""
+    return next((quality.not_visible[s] for s in (Structure.SKIN, Structure.BODY) if s in quality.not_visible), "")
+
+
+def _near_cut(place: FloatArray, skin: Skin) -> bool:
+    return len(skin.cut) > 0 and float(np.linalg.norm(skin.cut - place, axis=1).min()) < 2 * skin.outline.cell_mm

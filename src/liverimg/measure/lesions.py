@@ -15,6 +15,7 @@ from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap, Structure
 from liverimg.core.measurement import Point
 from liverimg.measure.scene import Box, boxes_of
+from liverimg.measure.surface import stack_axis
 
 _FULL_NEIGHBOURHOOD = 26
 
@@ -40,6 +41,11 @@ class LesionMask:
     volume_ml: float
     centroid_lps_mm: Point
     touches_image_edge: bool
+
+    @property
+    def slices(self) -> int:
+        """How many slices cross the lesion."""
+        return int(self.mask.shape[stack_axis(self.grid.spacing_mm)])
 
 
 def find_lesions(labels: LabelMap, *, minimum_volume_ml: float) -> tuple[LesionMask, ...]:

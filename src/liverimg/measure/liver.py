@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import edt
 import fill_voids
 import numpy as np
+from numpy.typing import NDArray
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
@@ -65,40 +66,42 @@ def liver_body(scene: Scene, *, apart: tuple[LesionMask, ...], settings: Measure
         )
         solid[window] &= ~lesion.mask
     grid = scene.crop_grid(box)
-    trees = scene.mask(box, *TREES_IN_LIVER)
-    if not trees.any():
+    trees = np.nonzero(scene.mask(box, *TREES_IN_LIVER))
+    if len(trees[0]) == 0:
         return LiverBody(np.asarray(fill_voids.fill(solid)), grid, box, scene.at_edge(box))
-    radius_mm = settings.liver_closing_radius_mm
-    near, closed = _grown_and_closed(solid, grid, radius_mm)
-    _, strictly_closed = _grown_and_closed(solid, grid, radius_mm / 2)
+    near, closed, strictly_closed = _enclosed(trees, solid, grid, settings.liver_closing_radius_mm)
+    solid[tuple(axis[closed] for axis in trees)] = True
     return LiverBody(
-        np.asarray(fill_voids.fill(solid | (trees & closed))),
+        np.asarray(fill_voids.fill(solid)),
         grid,
         box,
         scene.at_edge(box),
-        doubtful_low_ml=float((trees & closed & ~strictly_closed).sum() * grid.voxel_ml),
-        doubtful_high_ml=float((trees & near & ~closed).sum() * grid.voxel_ml),
+        doubtful_low_ml=float((closed & ~strictly_closed).sum() * grid.voxel_ml),
+        doubtful_high_ml=float((near & ~closed).sum() * grid.voxel_ml),
     )
 
 
-def _grown_and_closed(solid: BoolArray, grid: Grid, radius_mm: float) -> tuple[BoolArray, BoolArray]:
-    """Dilation and closing by a ball, on a grid coarse enough to be quick, brought back by nearest neighbour."""
+def _enclosed(
+    voxels: tuple[NDArray[np.intp], ...], solid: BoolArray, grid: Grid, radius_mm: float
+) -> tuple[BoolArray, BoolArray, BoolArray]:
+    """Which voxels lie in the dilation of a body by a ball, in its closing, and in that by half the radius.
+
+    Worked out on a grid coarse enough to be quick; each voxel takes the answer of the nearest coarse one.
+    """
     spacing = grid.spacing_mm
     step_mm = max(float(spacing.max()), (solid.size * grid.voxel_ml * 1000 / _COARSE_VOXELS) ** (1 / 3))
     steps = np.maximum(1, np.floor(step_mm / spacing)).astype(int)
     coarse = solid[:: steps[0], :: steps[1], :: steps[2]]
     pads = [int(p) for p in np.ceil(radius_mm / (spacing * steps)) + 1]
-    padded = np.pad(coarse, [(p, p) for p in pads])
-    grown = _distance_mm(~padded, spacing * steps) <= radius_mm
-    shrunk = _distance_mm(grown, spacing * steps) > radius_mm
-    unpad = tuple(slice(p, p + n) for p, n in zip(pads, coarse.shape, strict=True))
-    nearest = np.ix_(
-        *[
-            np.minimum((np.arange(n) + s // 2) // s, m - 1)
-            for n, s, m in zip(solid.shape, steps, coarse.shape, strict=True)
-        ]
+    to_body_mm = _distance_mm(~np.pad(coarse, [(p, p) for p in pads]), spacing * steps)
+    nearest = tuple(
+        np.minimum((axis + s // 2) // s, n - 1) + p
+        for axis, s, n, p in zip(voxels, steps, coarse.shape, pads, strict=True)
     )
-    return np.asarray(grown[unpad][nearest]), np.asarray(shrunk[unpad][nearest])
+    closed, strictly_closed = (
+        _distance_mm(to_body_mm <= radius, spacing * steps)[nearest] > radius for radius in (radius_mm, radius_mm / 2)
+    )
+    return to_body_mm[nearest] <= radius_mm, closed, strictly_closed
 
 
 def _distance_mm(mask: BoolArray, spacing_mm: FloatArray) -> FloatArray:

@@ -187,6 +187,6 @@ def shell_points(tumour: Surface, *, width_mm: float, liver: BoolArray, liver_gr
 
 def _in_mask(mask: BoolArray, grid: Grid, points_lps_mm: FloatArray) -> BoolArray:
     index = np.rint(grid.lps_mm_to_index(points_lps_mm)).astype(int)
-    inside = ((index >= 0) & (index < mask.shape)).all(axis=1)
+    inside = np.asarray(((index >= 0) & (index < mask.shape)).all(axis=1))
     inside[inside] = mask[tuple(index[inside].T)]
     return np.asarray(inside)

@@ -17,7 +17,7 @@ from liverimg.measure.scene import Scene
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.size import volume_half_width_ml
 from liverimg.measure.subject import Body
-from liverimg.measure.surface import face_area_mm2
+from liverimg.measure.surface import face_area_mm2, stack_axis
 
 _OUT_OF_VIEW = "touches the edge of the image, so part of it is not in view"
 
@@ -104,7 +104,14 @@ def _volume_of(
         target,
         count * grid.voxel_ml,
         "ml",
-        half=volume_half_width_ml(grid, area_mm2=area, error_mm=error_mm, settings=settings),
+        half=volume_half_width_ml(
+            grid,
+            volume_ml=count * grid.voxel_ml,
+            area_mm2=area,
+            slices=mask.shape[stack_axis(grid.spacing_mm)],
+            error_mm=error_mm,
+            shares=(settings.band_volume, settings.few_volume),
+        ),
         method=f"number of voxels times their volume: {words}",
         points=(evidence("centroid", grid.index_to_lps_mm(weights)),),
         sources=sources,

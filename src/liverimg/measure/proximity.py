@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import edt
 import numpy as np
@@ -20,6 +21,7 @@ _TOUCHING_VOXELS = 0.75  # nearer than this, in voxels, two surfaces count as on
 _FIRST_REACH_MM = 25.0
 _REACH_GROWTH = 2.5
 _BLOCK_PAD = 4
+_BLOCK_REACH = 14  # voxels: wider blocks hold mostly what is not near
 _CANDIDATE_SLACK = 1.5  # of the widest spacing
 _SMOOTHING_RANGE = (0.5, 1.5)  # of the finest spacing
 _THICKNESS_REACH_MM = 3.0
@@ -78,6 +80,16 @@ class Target:
         return cls(surface, tree, centre, inner, outer, (k, j, i), between_slices_mm)
 
 
+class RegionSource(Protocol):
+    """Gives a structure's mask in any region of the scene."""
+
+    box: Box | None
+
+    def __call__(self, region: Box) -> BoolArray:
+        """The mask in the region."""
+        ...
+
+
 class MaskSource:
     """Gives a structure's mask in any region of the scene, without making the whole mask.
 
@@ -125,7 +137,7 @@ class OutsideSource:
         return outside
 
 
-def nearest_to(target: Target, source: MaskSource | OutsideSource, grid: Grid) -> Nearest | None:
+def nearest_to(target: Target, source: RegionSource, grid: Grid) -> Nearest | None:
     """The shortest line from a lesion to a structure, or None when the structure has no surface in view.
 
     The search region grows around the lesion until nothing outside it could be nearer, so the cost follows the
@@ -140,14 +152,31 @@ def nearest_to(target: Target, source: MaskSource | OutsideSource, grid: Grid) -
         return None
     # One voxel more than the structure's box, so that its border is seen as a border.
     everywhere = _grown(source.box, np.ones(3, dtype=int), grid)
-    reach_mm = _FIRST_REACH_MM
+    widest_mm = float(grid.spacing_mm.max())
+    reach_mm = _FIRST_REACH_MM + _between_mm(target.box, source.box, grid)
     while True:
         region = _common(_grown(target.box, np.ceil(reach_mm / grid.spacing_mm).astype(int), grid), everywhere)
         whole = region == everywhere
-        found = None if region is None else _nearest_in(target, source(region), region, grid)
-        if whole or (found and found.distance_mm + float(grid.spacing_mm.max()) <= reach_mm):
+        found = None if region is None else nearest_in(target, source(region), region, grid)
+        if whole or (found and found.distance_mm + widest_mm <= reach_mm):
             return found
-        reach_mm *= _REACH_GROWTH
+        # What was found bounds the search; the rest is for the surface around the nearest place.
+        reach_mm = found.distance_mm + (_BLOCK_PAD + 2) * widest_mm if found else reach_mm * _REACH_GROWTH
+
+
+def _between_mm(one: Box, other: Box, grid: Grid) -> float:
+    """Widest gap between two boxes along any axis: nothing in them is nearer on a grid at right angles."""
+    gaps = [max(a.start - b.stop, b.start - a.stop, 0) for a, b in zip(one, other, strict=True)]
+    return float((np.array(gaps) * grid.spacing_mm).max())
+
+
+def box_around(place_lps_mm: FloatArray, reach_mm: float, grid: Grid) -> Box:
+    """The voxels within a distance of a place along each axis, as far as the image reaches."""
+    at, steps = grid.lps_mm_to_index(place_lps_mm), reach_mm / grid.spacing_mm
+    low = np.clip(np.floor(at - steps), 0, np.array(grid.shape) - 1).astype(int)
+    high = np.clip(np.ceil(at + steps) + 1, 1, grid.shape).astype(int)
+    k, j, i = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return k, j, i
 
 
 def _grown(box: Box, steps: NDArray[np.intp], grid: Grid) -> Box:
@@ -170,7 +199,15 @@ def image_edge_mm(target: Target, grid: Grid) -> float:
     return max(0.0, float(min(below.min(), above.min())))
 
 
-def _nearest_in(target: Target, mask: BoolArray, region: Box, grid: Grid) -> Nearest | None:
+def nearest_in(target: Target, mask: BoolArray, region: Box, grid: Grid) -> Nearest | None:
+    """The shortest line from a lesion to what a region holds; None where it holds no border.
+
+    Args:
+        target: The lesion.
+        mask: The structure in the region; what it does beyond is not known and no border.
+        region: Where in the scene.
+        grid: Grid of the whole scene.
+    """
     border = border_voxels(mask)
     if len(border) == 0:
         return None
@@ -182,9 +219,29 @@ def _nearest_in(target: Target, mask: BoolArray, region: Box, grid: Grid) -> Nea
     border, centres = border[near], centres[near]
     distances, _ = target.tree.query(centres, workers=1)
     slack = _CANDIDATE_SLACK * float(grid.spacing_mm.max())
-    candidates = border[distances <= distances.min() + slack]
-    touching = _touches(target, candidates + start, grid)
+    chosen = distances <= distances.min() + slack
+    candidates, distances = border[chosen], distances[chosen]
+    near_enough = float(distances.min()) <= 2 * float(np.linalg.norm(grid.spacing_mm))
+    touching = near_enough and _touches(target, candidates + start, grid)
+    best: Nearest | None = None
+    left = np.ones(len(candidates), dtype=bool)
+    while left.any():
+        # In blocks, the nearest first: one block around all candidates may hold a whole organ.
+        first = int(np.argmin(np.where(left, distances, np.inf)))
+        if best is not None and distances[first] - float(grid.spacing_mm.max()) > best.distance_mm:
+            break
+        mine = left & (np.abs(candidates - candidates[first]) <= _BLOCK_REACH).all(axis=1)
+        left &= ~mine
+        found = _in_block(target, candidates[mine], mask, start, grid)
+        if best is None or round(found.distance_mm, 9) < round(best.distance_mm, 9):
+            best = found
+    return None if best is None else replace(best, touching=touching)
 
+
+def _in_block(
+    target: Target, candidates: NDArray[np.intp], mask: BoolArray, start: NDArray[np.intp], grid: Grid
+) -> Nearest:
+    """The shortest line to the sub-voxel surface around some border voxels."""
     low = np.maximum(candidates.min(axis=0) - _BLOCK_PAD, 0)
     high = np.minimum(candidates.max(axis=0) + _BLOCK_PAD + 1, mask.shape)
     block = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
@@ -193,12 +250,12 @@ def _nearest_in(target: Target, mask: BoolArray, region: Box, grid: Grid) -> Nea
     inside = edt.edt(np.ascontiguousarray(block), anisotropy=tuple(float(s) for s in grid.spacing_mm))
     points = structure_points(block, block_grid, smoothing=_smoothing(inside, block_grid))
     if len(points) == 0:
-        points = centres
+        points = grid.index_to_lps_mm(candidates + start)
     gaps, which = target.tree.query(points, workers=1)
     best = int(np.argmin(np.round(gaps, 9)))
     on_lesion = target.surface.vertices_lps_mm[which[best]]
     unseen_mm = _unseen_mm(inside, block_grid, points[best])
-    return Nearest(float(gaps[best]), on_lesion, points[best], touching, unseen_mm)
+    return Nearest(float(gaps[best]), on_lesion, points[best], False, unseen_mm)
 
 
 def _smoothing(inside: FloatArray, grid: Grid) -> float:

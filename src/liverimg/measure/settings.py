@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from liverimg.core.errors import RecordInvalidError
+from liverimg.measure.rules import AlignmentRules, EnhancementRules, NearnessRules, SegmentRules
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,37 @@ class MeasureSettings:
         band_extent: The same for the craniocaudal extent.
         band_3d_diameter: Likewise of the largest 3-D diameter, of the wider of that pitch and the voxels' mean pitch.
         band_distance: The same for distances between structures.
-        band_depth: The same for depths from the skin.
+        band_depth: The same for depths from the skin, of the nearest point and along a line.
+        band_depth_centre: The same for the depth of the centre.
+        band_depth_far: The same for the depth of the farthest point.
         band_volume: Half width of a volume's band as a share of the root of border voxels, in voxels.
+        skin_threshold_hu: On CT the skin lies where the values pass this.
+        skin_detach_radius_mm: What hangs on the body by a bridge narrower than twice this is no part of it.
+        band_mesh_volume: Half width of the band of the volume within the sub-voxel surface as a share of how far that
+            lies inside the true one.
+        band_surface_area: Half width of an area's band as a share of mean spacing times root of the area.
+        band_sphericity: Half width of a sphericity's band in per cent of it.
+        few_long_diameter: What the share of the long diameter gains over the squared number of slices of the lesion.
+        few_short_diameter: The same for the short diameter.
+        few_extent: The same for the craniocaudal extent.
+        few_3d_diameter: The same for the largest 3-D diameter.
+        few_volume: Half width of a volume's band as a share of the volume over the squared number of slices.
+        few_mesh_volume: The same for that within the sub-voxel surface.
+        few_surface_area: What the share of the area gains over the squared number of slices.
+        few_sphericity: What that gains over the squared number of slices, in per cent.
+        recist_least_diameter_mm: Lesions at least this long are measurable on thin slices.
+        recist_thin_slice_mm: Slices up to this count as thin.
+        recist_slices: On thicker slices a measurable lesion is at least so many slice spacings long.
+        recist_targets_per_organ: How many target lesions an organ may have.
+        size_bin_small_mm: Below this a lesion is of the smallest size class.
+        size_bin_large_mm: Above this a lesion is of the largest size class.
+        growth_threshold_percent: Growth of the diameter from which it is called threshold growth.
+        growth_most_months: Longest time between two studies for threshold growth.
+        growth_pairing_mm: Lesions of two studies in one frame of reference are one when this near.
+        alignment: How phases are laid onto each other.
+        enhancement: What counts as contrast, enhancement, washout and retained oil.
+        segments: How the liver is divided, and what resections and ablations take of it.
+        nearness: What counts as a heat sink and as the diaphragm.
     """
 
     minimum_lesion_volume_ml: float
@@ -33,13 +63,50 @@ class MeasureSettings:
     band_3d_diameter: float
     band_distance: float
     band_depth: float
+    band_depth_centre: float
+    band_depth_far: float
     band_volume: float
+    skin_threshold_hu: float
+    skin_detach_radius_mm: float
+    band_mesh_volume: float
+    band_surface_area: float
+    band_sphericity: float
+    few_long_diameter: float
+    few_short_diameter: float
+    few_extent: float
+    few_3d_diameter: float
+    few_volume: float
+    few_mesh_volume: float
+    few_surface_area: float
+    few_sphericity: float
+    recist_least_diameter_mm: float
+    recist_thin_slice_mm: float
+    recist_slices: float
+    recist_targets_per_organ: float
+    size_bin_small_mm: float
+    size_bin_large_mm: float
+    growth_threshold_percent: float
+    growth_most_months: float
+    growth_pairing_mm: float
+    alignment: AlignmentRules
+    enhancement: EnhancementRules
+    segments: SegmentRules
+    nearness: NearnessRules
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MeasureSettings:
         """Reads a mapping of ``{name: {value, unit, source}}``; each name has to be there."""
-        values = {}
+        values: dict[str, Any] = {}
+        parts: dict[str, Any] = {
+            "alignment": AlignmentRules,
+            "enhancement": EnhancementRules,
+            "nearness": NearnessRules,
+            "segments": SegmentRules,
+        }
         for item in fields(cls):
+            if item.name in parts:
+                values[item.name] = parts[item.name].from_table(table.get(item.name, {}))
+                continue
             entry = table.get(item.name)
             if not isinstance(entry, Mapping) or not isinstance(entry.get("value"), int | float):
                 raise RecordInvalidError(

@@ -10,7 +10,7 @@ from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import Structure
 from liverimg.core.measurement import EvidencePoint, Measured, Measurement, NotMeasured
 from liverimg.measure.axial import AxialDiameters, farthest
-from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
+from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm, voxel_share
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.subject import Body, Subject
@@ -34,7 +34,7 @@ def measure_size(subject: Subject, body: Body) -> tuple[Measured, ...]:
     """
     lesion, surface, axial, quality = subject.lesion, subject.surface, subject.axial, subject.quality
     settings, sources = body.settings, body.sources
-    reason = _why_not(lesion)
+    reason = why_no_size(lesion)
     if reason:
         return tuple(NotMeasured(name, lesion.id, reason) for name in SIZE_NAMES)
     error_mm = surface_error_mm(quality, Structure.TUMOUR)
@@ -50,7 +50,8 @@ def measure_size(subject: Subject, body: Body) -> tuple[Measured, ...]:
     )
 
 
-def _why_not(lesion: LesionMask) -> str:
+def why_no_size(lesion: LesionMask) -> str:
+    """Why a lesion has no size that could be stated; empty when it has one."""
     if lesion.touches_image_edge:
         return "the lesion touches the edge of the image, so part of it may lie outside the view"
     count = int(np.count_nonzero(lesion.mask))
@@ -69,13 +70,11 @@ def _axial(
     settings: MeasureSettings,
     sources: tuple[str, ...],
 ) -> tuple[Measurement, Measurement]:
-    plane = _plane_words(surface)
-    long_half = quadrature(
-        settings.band_long_diameter * surface.pitch_mm(direction(*found.long_ends)), error_mm, error_mm
-    )
-    short_half = quadrature(
-        settings.band_short_diameter * surface.pitch_mm(direction(*found.short_ends)), error_mm, error_mm
-    )
+    plane, slices = _plane_words(surface), lesion.slices
+    long_share = voxel_share(settings.band_long_diameter, settings.few_long_diameter, slices)
+    short_share = voxel_share(settings.band_short_diameter, settings.few_short_diameter, slices)
+    long_half = quadrature(long_share * surface.pitch_mm(direction(*found.long_ends)), error_mm, error_mm)
+    short_half = quadrature(short_share * surface.pitch_mm(direction(*found.short_ends)), error_mm, error_mm)
     long = banded(
         "axial_long_diameter",
         lesion.id,
@@ -122,7 +121,9 @@ def _craniocaudal(
         lesion.id,
         float(heights.max() - heights.min()),
         "mm",
-        half=quadrature(settings.band_extent * pitch, error_mm, error_mm),
+        half=quadrature(
+            voxel_share(settings.band_extent, settings.few_extent, lesion.slices) * pitch, error_mm, error_mm
+        ),
         method="extent along the patient's foot-to-head axis, ends interpolated between slices",
         points=(evidence("start", ends[0]), evidence("end", ends[1])),
         sources=sources,
@@ -142,7 +143,8 @@ def _maximum_3d(
     # The longest of many lines finds the grid's roughness in whatever direction it is widest: the pitch along the
     # winning line alone would be too narrow a band on anisotropic grids.
     pitch_mm = max(surface.pitch_mm(direction(*ends)), float(np.prod(surface.spacing_mm) ** (1 / 3)))
-    half = quadrature(settings.band_3d_diameter * pitch_mm, error_mm, error_mm)
+    share = voxel_share(settings.band_3d_diameter, settings.few_3d_diameter, lesion.slices)
+    half = quadrature(share * pitch_mm, error_mm, error_mm)
     return banded(
         "maximum_3d_diameter",
         lesion.id,
@@ -159,7 +161,14 @@ def _maximum_3d(
 def _volume(
     lesion: LesionMask, surface: Surface, error_mm: float, settings: MeasureSettings, sources: tuple[str, ...]
 ) -> Measurement:
-    half = volume_half_width_ml(lesion.grid, area_mm2=surface.area_mm2, error_mm=error_mm, settings=settings)
+    half = volume_half_width_ml(
+        lesion.grid,
+        volume_ml=lesion.volume_ml,
+        area_mm2=surface.area_mm2,
+        slices=lesion.slices,
+        error_mm=error_mm,
+        shares=(settings.band_volume, settings.few_volume),
+    )
     smallest, largest = volume_range_ml(lesion.volume_ml, error_mm)
     return banded(
         "volume",
@@ -187,13 +196,31 @@ def volume_range_ml(volume_ml: float, error_mm: float) -> tuple[float, float]:
     return max(0.0, edge - reach) ** 3 / 1000, (edge + reach) ** 3 / 1000
 
 
-def volume_half_width_ml(grid: Grid, *, area_mm2: float, error_mm: float, settings: MeasureSettings) -> float:
-    """Band of a volume by counting: border voxels are in or out by chance; the surface may be off all over."""
+def volume_half_width_ml(
+    grid: Grid,
+    *,
+    volume_ml: float,
+    area_mm2: float,
+    slices: int,
+    error_mm: float,
+    shares: tuple[float, float],
+) -> float:
+    """Band of a volume: border voxels are in or out by chance, and so are the ends between slices.
+
+    Args:
+        grid: Where the voxels lie.
+        volume_ml: The volume.
+        area_mm2: Area of the surface.
+        slices: How many slices cross the body: a sum over slices errs by about one over their square.
+        error_mm: How far the outline may be off all over.
+        shares: Half width as a share of the root of the number of border voxels, in voxels; and as a share of the
+            volume over the squared number of slices.
+    """
     voxel_mm3 = grid.voxel_ml * 1000
     border_voxels = area_mm2 / voxel_mm3 ** (2 / 3)
-    counted_mm3 = settings.band_volume * voxel_mm3 * math.sqrt(border_voxels)
-    thick = float(grid.spacing_mm.max() / voxel_mm3 ** (1 / 3))
-    return quadrature(counted_mm3 * thick, area_mm2 * error_mm) / 1000
+    counted_mm3 = shares[0] * voxel_mm3 * math.sqrt(border_voxels)
+    between_mm3 = shares[1] * volume_ml * 1000 / slices**2
+    return quadrature(counted_mm3, between_mm3, area_mm2 * error_mm) / 1000
 
 
 def _ellipsoid(

@@ -16,12 +16,15 @@ from liverimg.core.volume import Quantity, Volume
 from liverimg.measure.axial import AxialDiameters, axial_diameters
 from liverimg.measure.lesions import LesionMask, split_by_size
 from liverimg.measure.liver import TREES_IN_LIVER, LiverBody, liver_body
+from liverimg.measure.phases import PhaseImage, place_phases
 from liverimg.measure.proximity import Target
 from liverimg.measure.scene import Scene
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.skin import Skin, find_skin
 from liverimg.measure.surface import Surface, blob_surface
 
+# Whose outline of the body goes before that of the image (LabelQuality.origin).
+BY_PERSON = ("external", "edited")
 _INSIDE_LIVER = (*LIVER_CONTENTS, *TREES_IN_LIVER)
 
 
@@ -37,7 +40,8 @@ class Body:
         liver: The liver of anatomy; None when none is drawn.
         skin: The outer surface, or why there is none.
         image: The reference in HU or MR signal, on the labels' grid; None when only labels are at hand.
-        phases: Images of the same study by contrast phase, on the labels' grid, the reference among them.
+        phases: Images of the same study by contrast phase, each on its own grid with the shift that lays it onto the
+            labels, the reference among them; empty when nobody asked for them.
         quality: How far the labels can be trusted.
         settings: Constants of the measurements.
         sources: Series UIDs to write beside each number.
@@ -50,7 +54,7 @@ class Body:
     liver: LiverBody | None
     skin: Skin | str
     image: Volume | None
-    phases: Mapping[Phase, Volume]
+    phases: Mapping[Phase, PhaseImage]
     quality: LabelQuality
     settings: MeasureSettings
     sources: tuple[str, ...] = field(default=())
@@ -63,7 +67,7 @@ class Body:
         *,
         settings: MeasureSettings,
         image: Volume | None = None,
-        phases: Mapping[Phase, Volume] | None = None,
+        phases: Mapping[Phase, PhaseImage] | None = None,
         sources: tuple[str, ...] = (),
     ) -> Body:
         """Turns labels and images to standard order and finds lesions, liver and skin.
@@ -76,15 +80,17 @@ class Body:
             scene.labels, scene.boxes, minimum_volume_ml=settings.minimum_lesion_volume_ml
         )
         apart = tuple(lesion for lesion in lesions if not _in_liver(lesion, scene))
+        upright = None if image is None else _upright(image, labels)
+        liver = liver_body(scene, apart=apart, settings=settings)
         return cls(
             scene=scene,
             lesions=lesions,
             apart=apart,
             too_small=too_small,
-            liver=liver_body(scene, apart=apart, settings=settings),
-            skin=find_skin(scene) if lesions else "no lesion is drawn",
-            image=None if image is None else _upright(image, labels),
-            phases={phase: _upright(volume, labels) for phase, volume in (phases or {}).items()},
+            liver=liver,
+            skin=_skin(scene, lesions, quality, upright, settings),
+            image=upright,
+            phases={} if upright is None else place_phases(phases or {}, upright, liver, settings.alignment),
             quality=quality,
             settings=settings,
             sources=sources,
@@ -123,6 +129,20 @@ class Subject:
         axial = axial_diameters(surface)
         target = Target.of(surface, lesion, between_slices_mm=axial.between_slices_mm)
         return cls(lesion, surface, axial, target, lesion in body.apart, body.quality.of_lesion(lesion.id))
+
+
+def _skin(
+    scene: Scene,
+    lesions: tuple[LesionMask, ...],
+    quality: LabelQuality,
+    image: Volume | None,
+    settings: MeasureSettings,
+) -> Skin | str:
+    if not lesions:
+        return "no lesion is drawn"
+    hounsfield = image if image is not None and image.quantity is Quantity.HU else None
+    by_person = quality.origin in BY_PERSON
+    return find_skin(scene, lesions=lesions, settings=settings, image=hounsfield, drawn_by_person=by_person)
 
 
 def _upright(volume: Volume, labels: LabelMap) -> Volume:

@@ -35,6 +35,10 @@ _STRUCTURE_PAD = 5
 _SIDE_KEPT = 0.05  # of the finest spacing: how near the surface may come to a voxel centre
 _LEAST_DROP = 0.02  # of the field's top in the end slice
 _FLAT_END_DROP = 2.3
+# The area of the mesh is what it would be if it lay inside the true surface by this share of a pixel: fitted by
+# benchmarks/measurement_calibration.py.
+_INSIDE_BY_AREA = 0.03
+_FACET = 4.0  # a facet of edge h on a ball of radius r lies inside it by about h**2 / (4 r) on average
 _FINEST_STEPS = 8  # at most so many planes are put in the place of one slice
 _STACK_RATIO = 1.2  # an axis counts as the stack when its spacing is so much wider than the first axis's
 
@@ -49,7 +53,9 @@ class Surface:
         steps: How many planes of ``grid`` stand for one voxel of the mask along each axis.
         spacing_mm: Spacing of the mask that the surface was made from.
         vertices_lps_mm: Surface points, shape (n, 3).
+        faces: Triangles between them, shape (m, 3).
         area_mm2: Area of the surface.
+        volume_mm3: Volume within the surface.
     """
 
     level: NDArray[np.float32] = field(repr=False)
@@ -57,7 +63,9 @@ class Surface:
     steps: tuple[int, int, int]
     spacing_mm: FloatArray
     vertices_lps_mm: FloatArray = field(repr=False)
+    faces: NDArray[np.int32] = field(repr=False)
     area_mm2: float
+    volume_mm3: float
 
     def pitch_mm(self, direction_lps: FloatArray) -> float:
         """How coarse the mask's grid is along a unit direction: root of the squared spacings' shares."""
@@ -75,6 +83,29 @@ def stack_axis(spacing_mm: FloatArray) -> int:
     return widest if spacing_mm[widest] > _STACK_RATIO * spacing_mm[0] else 0
 
 
+def drawn_in_mm(spacing_mm: FloatArray, area_mm2: float) -> float:
+    """How far a blob's mesh lies inside the true surface: drawn in by smoothing, and its facets cut corners.
+
+    Diameters need no such shift: the longest of many lines finds what sticks out.
+
+    Args:
+        spacing_mm: Of the mask.
+        area_mm2: Of the surface; as a ball's it gives the radius.
+    """
+    axis = stack_axis(spacing_mm)
+    pixel_mm = float(np.sqrt(np.delete(spacing_mm, axis).prod()))
+    edges = np.array(spacing_mm)
+    edges[axis] /= _steps(spacing_mm)
+    radius_mm = float(np.sqrt(area_mm2 / (4 * np.pi)))
+    return DRAWN_IN_PIXELS * pixel_mm + float((edges**2).mean()) / (_FACET * radius_mm)
+
+
+def _steps(spacing_mm: FloatArray) -> int:
+    """How many planes of the refined field stand for one slice."""
+    axis = stack_axis(spacing_mm)
+    return int(np.clip(round(spacing_mm[axis] / np.delete(spacing_mm, axis).min()), 1, _FINEST_STEPS))
+
+
 def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
     """Surface of a lesion-like mask.
 
@@ -87,7 +118,7 @@ def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
     padded = np.moveaxis(np.pad(mask, _BLOB_PAD), axis, 0)
     in_plane = np.delete(spacing, axis)
     stack, first = _stack_field(padded, in_plane)
-    steps = int(np.clip(round(spacing[axis] / in_plane.min()), 1, _FINEST_STEPS))
+    steps = _steps(spacing)
     refined = np.moveaxis(_refined(stack, steps), 0, axis).astype(np.float32)
 
     start = np.full(3, -_BLOB_PAD, dtype=float)
@@ -101,6 +132,7 @@ def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
     fine = Grid((k, j, i), affine, grid.frame_of_reference_uid)
     vertices, faces = _zero_level(refined)
     points = fine.index_to_lps_mm(vertices)
+    area, pixel_mm = _area_mm2(points, faces), float(np.sqrt(in_plane.prod()))
     per_axis = [steps if a == axis else 1 for a in range(3)]
     return Surface(
         level=refined,
@@ -108,7 +140,9 @@ def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
         steps=(per_axis[0], per_axis[1], per_axis[2]),
         spacing_mm=spacing,
         vertices_lps_mm=points,
-        area_mm2=_area_mm2(points, faces),
+        faces=faces,
+        area_mm2=area + 2 * float(np.sqrt(4 * np.pi * area)) * _INSIDE_BY_AREA * pixel_mm,
+        volume_mm3=_volume_mm3(points, faces) + area * drawn_in_mm(spacing, area),
     )
 
 
@@ -155,14 +189,12 @@ def face_area_mm2(mask: BoolArray, grid: Grid) -> float:
 
 def border_voxels(mask: BoolArray) -> NDArray[np.intp]:
     """Indices of voxels that have a face neighbour outside the mask, shape (n, 3); image edges don't count."""
-    inside = np.pad(mask, 1, mode="edge")
-    whole = np.ones(mask.shape, dtype=bool)
+    whole = mask.copy()
     for axis in range(3):
-        for shift in (0, 2):
-            window = [slice(1, -1)] * 3
-            window[axis] = slice(shift, shift + mask.shape[axis])
-            whole &= inside[tuple(window)]
-    return np.argwhere(mask & ~whole)
+        here, there = np.moveaxis(whole, axis, 0), np.moveaxis(mask, axis, 0)
+        here[1:] &= there[:-1]
+        here[:-1] &= there[1:]
+    return np.column_stack(np.unravel_index(np.flatnonzero(mask ^ whole), mask.shape))
 
 
 def contours(plane: NDArray[np.float32]) -> list[FloatArray]:
@@ -178,6 +210,12 @@ def _zero_level(level: NDArray[np.floating]) -> tuple[FloatArray, NDArray[np.int
 def _area_mm2(points: FloatArray, faces: NDArray[np.int32]) -> float:
     a, b, c = (points[faces[:, n]] for n in range(3))
     return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+
+
+def _volume_mm3(points: FloatArray, faces: NDArray[np.int32]) -> float:
+    """Sum of the tetrahedra from the middle to each face (divergence theorem); the surface is closed."""
+    a, b, c = (points[faces[:, n]] - points.mean(axis=0) for n in range(3))
+    return float(abs(np.einsum("na,na->", a, np.cross(b, c))) / 6)
 
 
 def _shape(array: NDArray[np.float64]) -> tuple[int, int, int]:

@@ -8,15 +8,26 @@ from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.measurement import Lesion, Measured, MeasurementSet
 from liverimg.core.study import Phase
 from liverimg.core.volume import Volume
-from liverimg.measure.attenuation import measure_attenuation
+from liverimg.core.window import WindowMap
+from liverimg.measure.approach import Approach
+from liverimg.measure.attenuation import measure_attenuation, measure_liver_attenuation
 from liverimg.measure.band import point
+from liverimg.measure.branches import name_trees
 from liverimg.measure.depth import measure_depth
+from liverimg.measure.enhancement import measure_enhancement
+from liverimg.measure.form import measure_form
 from liverimg.measure.nearness import measure_nearness
 from liverimg.measure.organs import measure_organs
+from liverimg.measure.phases import PhaseImage
+from liverimg.measure.reach import Around
+from liverimg.measure.recist import measure_diameter_sums, measure_size_class
+from liverimg.measure.remnant import measure_destruction, measure_remnants
+from liverimg.measure.segments import find_segments, measure_lesion_segments, measure_segments
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.size import measure_size
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.wall import in_the_way, measure_wall, obstacles_text
+from liverimg.measure.ways import Ways, measure_ways
 
 
 def survey(
@@ -25,10 +36,24 @@ def survey(
     quality: LabelQuality,
     *,
     settings: MeasureSettings,
-    phases: Mapping[Phase, Volume] | None = None,
+    phases: Mapping[Phase, PhaseImage] | None = None,
     sources: tuple[str, ...] = (),
 ) -> MeasurementSet:
-    """Measures every lesion and the organs around them.
+    """As :func:`survey_with_windows`, without ways in."""
+    return survey_with_windows(volume, labels, quality, settings=settings, phases=phases, sources=sources)[0]
+
+
+def survey_with_windows(
+    volume: Volume | None,
+    labels: LabelMap,
+    quality: LabelQuality,
+    *,
+    settings: MeasureSettings,
+    approach: Approach | None = None,
+    phases: Mapping[Phase, PhaseImage] | None = None,
+    sources: tuple[str, ...] = (),
+) -> tuple[MeasurementSet, tuple[WindowMap, ...]]:
+    """Measures every lesion and the organs around them; with it the map of each lesion's acoustic windows.
 
     The result does not depend on how the arrays are flipped or permuted: all work is done in standard order
     (Superior, Posterior, Left), all places are LPS mm.
@@ -38,28 +63,54 @@ def survey(
         labels: What was drawn.
         quality: How far it can be trusted.
         settings: Constants of the measurement.
-        phases: Images of other contrast phases on the labels' grid.
+        approach: How acoustic windows and needle paths are looked for; None to leave them out.
+        phases: The study's images by contrast phase, the reference among them, on grids of their own; None to leave
+            enhancement out.
         sources: Series UIDs to write beside each number.
     """
     body = Body.of(labels, quality, settings=settings, image=volume, phases=phases, sources=sources)
     measured, warnings = [], list(_warnings(body))
+    windows: list[WindowMap] = []
+    ways = None if approach is None else Ways.of(body, approach)
+    around = Around.of(body) if body.lesions else None
+    segments = find_segments(body, name_trees(body) if around is None else around.trees)
     for lesion in body.lesions:
         subject = Subject.of(lesion, body)
+        sizes = measure_size(subject, body)
         depths = measure_depth(subject, body)
         quantities: list[Measured] = [
-            *measure_size(subject, body),
+            *sizes,
+            *measure_form(subject, body),
+            *measure_size_class(sizes[0], subject, body),
             *depths,
             measure_wall(depths[0], subject, body),
-            *measure_nearness(subject, body),
+            *measure_nearness(subject, body, around),
             *measure_attenuation(subject, body),
+            *measure_enhancement(subject, body),
+            *measure_lesion_segments(subject, body, segments),
         ]
+        if ways is not None:
+            found, window = measure_ways(depths[0], subject, body, ways)
+            quantities += found
+            windows += [] if window is None else [window]
         if obstacles := in_the_way(depths[0], body.scene):
             warnings.append(
                 f"The shortest line from the skin to {lesion.id} crosses {obstacles_text(obstacles)}: the depth from "
                 "the skin is measured along it, and it is no clear acoustic window."
             )
-        measured.append(Lesion(lesion.id, point(lesion.centroid_lps_mm), tuple(quantities)))
-    return MeasurementSet(tuple(measured), measure_organs(body, tuple(measured)), tuple(warnings))
+        site = "outside_liver" if subject.outside and body.liver is not None else "liver"
+        measured.append(Lesion(lesion.id, point(lesion.centroid_lps_mm), tuple(quantities), site))
+    lesions = tuple(measured)
+    whole = measure_organs(body, lesions)
+    organs = (
+        *whole,
+        *measure_diameter_sums(body, lesions),
+        *measure_segments(body, segments),
+        *measure_remnants(body, segments),
+        *measure_destruction(body, whole[0]),
+        *measure_liver_attenuation(body),
+    )
+    return MeasurementSet(lesions, organs, tuple(warnings)), tuple(windows)
 
 
 def _warnings(body: Body) -> tuple[str, ...]:

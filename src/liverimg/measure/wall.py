@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
-from liverimg.core.labels import Structure
+from liverimg.core.grid import FloatArray
+from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import Measured, NotMeasured
+from liverimg.measure.approach import ApproachSettings
 from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
 from liverimg.measure.scene import Scene
-from liverimg.measure.subject import Body, Subject
+from liverimg.measure.subject import BY_PERSON, Body, Subject
 from liverimg.measure.surface import pitch_mm
 
 WALL_NAME = "abdominal_wall_thickness"
+LAYER_NAMES = ("wall_fat_thickness", "wall_muscle_thickness")
 _STEPS_PER_VOXEL = 8
 
 # What sound does not pass, or passes bent.
@@ -96,3 +100,78 @@ def measure_wall(near: Measured, subject: Subject, body: Body) -> Measured:
         points=(evidence("on_skin", start), evidence("on_liver", start + thickness * direction(start, end))),
         sources=body.sources,
     )
+
+
+def measure_wall_layers(near: Measured, subject: Subject, body: Body, settings: ApproachSettings) -> list[Measured]:
+    """Fat and muscle between skin and liver along the line of the smallest depth.
+
+    On CT by the values on the line; elsewhere by the labels of fat and muscle, where they were looked for. Thin soft
+    tissue at the outside is skin and counts as neither.
+
+    Args:
+        near: The measured ``depth_from_skin_near`` of a lesion.
+        subject: The lesion.
+        body: The body it lies in.
+        settings: Which values are which tissue.
+    """
+    wall = measure_wall(near, subject, body)
+    if isinstance(wall, NotMeasured):
+        return [NotMeasured(name, wall.target, wall.reason) for name in LAYER_NAMES]
+    drawn = all(body.scene.labels.knows(s) for s in (Structure.FAT, Structure.MUSCLE))
+    if body.hounsfield is None and not drawn:
+        reason = "fat is not told from muscle here: no CT, and they were not drawn"
+        return [NotMeasured(name, wall.target, reason) for name in LAYER_NAMES]
+    start, end = (np.asarray(p.lps_mm) for p in wall.evidence)
+    count = _steps(wall.value, body.scene)
+    points = start + (np.arange(count) + 0.5)[:, None] / count * (end - start)
+    by_labels = drawn and (body.hounsfield is None or body.quality.origin in BY_PERSON)
+    fat, muscle = _drawn(points, body.scene) if by_labels else _shown(points, body, settings)
+    muscle = _without_skin(fat, muscle, settings.skin_most_mm * count / max(wall.value, settings.skin_most_mm))
+    words = "labelled" if by_labels else "by HU"
+    pitch = pitch_mm(body.scene.grid, body.scene.grid.spacing_mm, direction(start, end))
+    errors = [surface_error_mm(subject.quality, s) for s in (Structure.SKIN, Structure.LIVER)]
+    half = quadrature(pitch, body.settings.band_depth * pitch, *errors)
+    layers = zip(LAYER_NAMES, ("fat", "muscle"), (fat, muscle), strict=True)
+    return [
+        banded(
+            name,
+            wall.target,
+            float(found.mean()) * wall.value,
+            "mm",
+            half=half,
+            method=f"{what} ({words}) between skin and liver, along the line of the wall's thickness",
+            points=wall.evidence,
+            sources=body.sources,
+        )
+        for name, what, found in layers
+    ]
+
+
+def _drawn(points: FloatArray, scene: Scene) -> tuple[BoolArray, BoolArray]:
+    index = np.clip(np.rint(scene.grid.lps_mm_to_index(points)).astype(int), 0, np.array(scene.grid.shape) - 1)
+    found = scene.labels.array[tuple(index.T)]
+    fat, muscle = (np.isin(found, scene.values(s)) for s in (Structure.FAT, Structure.MUSCLE))
+    return fat, muscle
+
+
+def _shown(points: FloatArray, body: Body, settings: ApproachSettings) -> tuple[BoolArray, BoolArray]:
+    """Fat and muscle by values between the voxels, which blur less than the nearest voxel jumps."""
+    if body.hounsfield is None:
+        raise AssertionError("only asked for where there is a CT")
+    index = body.scene.grid.lps_mm_to_index(points)
+    low = np.maximum(np.floor(index.min(axis=0)).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 2, body.scene.grid.shape)
+    part = body.hounsfield.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].astype(np.float32)
+    values = map_coordinates(part, (index - low).T, order=1, mode="nearest")
+    fat = (values >= settings.fat_low_hu) & (values <= settings.fat_high_hu)
+    return fat, (values > settings.fat_high_hu) & (values <= settings.muscle_high_hu)
+
+
+def _without_skin(fat: BoolArray, muscle: BoolArray, most_steps: float) -> BoolArray:
+    """Muscle without the soft tissue outside the first fat, where that is as thin as skin."""
+    first = int(np.argmax(fat)) if fat.any() else len(fat)
+    if first > most_steps:
+        return muscle
+    inner = muscle.copy()
+    inner[:first] = False
+    return inner

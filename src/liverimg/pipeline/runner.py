@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -112,13 +112,20 @@ def run(
 
 
 def measure_again(
-    out: Path, *, clinical: Mapping[str, Any] | None = None, reporter: Reporter | None = None
+    out: Path,
+    *,
+    clinical: Mapping[str, Any] | None = None,
+    criteria: Sequence[Path] | None = None,
+    earlier: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
 ) -> list[Outcome]:
     """Runs what follows the segmentation once more, after a correction by hand or with other clinical data.
 
     Args:
         out: The output folder of an earlier run.
         clinical: Clinical items that replace the earlier ones; None keeps those.
+        criteria: Tables of the user's own that replace the earlier ones; None keeps those.
+        earlier: What is kept of an earlier study (:func:`liverimg.stages.earlier.read_earlier`); None keeps the last.
         reporter: Whom to tell.
 
     Raises:
@@ -130,7 +137,8 @@ def measure_again(
         raise UsageError(f"{out} holds no labels to measure; run 'liverimg pre STUDY --out {out}' first")
     _refuse_unfinished(Workspace(out))
     recipe = recipe_from_record(record).only("measure", "assess", "report")
-    return run(recipe.with_settings("assess", clinical=clinical), out, reporter=reporter, remember=False)
+    recipe = recipe.with_settings("assess", clinical=clinical, own=criteria).with_settings("measure", earlier=earlier)
+    return run(recipe, out, reporter=reporter, remember=False)
 
 
 def _refuse_unfinished(workspace: Workspace) -> None:

@@ -24,6 +24,7 @@ from liverimg.phantom.people import ablations_for, random_scene, sample_scene
 from liverimg.phantom.scene import Scene
 from liverimg.phantom.treated import follow_up_position, treated
 from liverimg.pipeline.sample_broken import write_broken
+from liverimg.pipeline.sample_ceus import write_ceus
 from liverimg.pipeline.sample_plan import STUDIES, PlannedSeries, PlannedStudy, scan_grid
 
 Progress = Callable[[float], None]
@@ -44,16 +45,18 @@ written by one command, and is written again (the same bytes on the same machine
 | `pre_ct/` | CT before treatment: unenhanced, arterial, portal venous, delayed, and a scout that no volume comes from |
 | `post_ct/` | CT after ablation: arterial and portal venous; the patient lies and breathes differently |
 | `mr/` | T1 MR with gadoxetate before treatment: unenhanced, arterial, portal venous, hepatobiliary |
+| `ceus/` | contrast ultrasound after ablation: two planes at right angles, breathing, a focus of living tumour; JPEG |
 | `broken/` | to be refused: `empty`, `single_slice`, `mixed` (two patients, a cut-off file, a text file) |
 | `truth/` | exact answers as JSON; exact labels on the portal venous (MR: hepatobiliary) series, with their names |
 
-Images are JPEG-LS, lossless. Every PatientName starts with PHANTOM. Tumours:
+CT and MR are JPEG-LS, lossless. Every PatientName starts with PHANTOM. Tumours:
 
 {tumours}
 
 In `truth/*.json` lengths are mm, volumes ml, places LPS mm at that examination. A distance of null means that the
 body bends between the two structures, so that there is no exact answer. Ablation margins are exact: around each
-zone the body moves rigidly. Ultrasound (`ceus/`) comes with a later version.
+zone the body moves rigidly. Of contrast ultrasound the area and diameters are those of what enhances in no phase; times
+count from the injection, and echo power has arbitrary units.
 """
 
 
@@ -74,7 +77,7 @@ def write_sample(folder: Path, *, seed: int | None = None, progress: Progress | 
     scene = sample_scene() if seed is None else random_scene(seed)
     ablations = ablations_for(scene)
     after = treated(scene, ablations, deformation=follow_up_position(ablations))
-    steps = sum(len(s.series) for s in STUDIES) + len(STUDIES)
+    steps = sum(len(s.series) for s in STUDIES) + len(STUDIES) + 1
     done = 0
     for study in STUDIES:
         shown = after if study.name == "post_ct" else scene
@@ -92,6 +95,8 @@ def write_sample(folder: Path, *, seed: int | None = None, progress: Progress | 
         _write_truth(folder / "truth", shown, room, study)
         done += 1
         tell(done / steps)
+    write_ceus(folder, seed=scene.seed)
+    tell(1.0)
     write_broken(folder)
     (folder / "README.md").write_text(_readme(scene, seed), encoding="utf-8")
 

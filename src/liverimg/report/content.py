@@ -13,6 +13,7 @@ from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.measurement import MeasurementSet
 from liverimg.core.study import Series, Study
 from liverimg.core.volume import Volume
+from liverimg.core.window import Transducer, WindowMap
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -31,7 +32,10 @@ class ReportContent:
         assessment: What the rules say.
         structures: Title and colour (``#rrggbb``) of each structure, in the order of the legend.
         strings: All words of the page and its display settings, the table ``report_strings``.
+        windows: Maps of acoustic windows, of the lesions that have one.
+        transducer: With which they were looked for.
         provenance: Rows of label and value: software version, model, date of the run, recipe.
+        criteria: Title of each table of rules, by id.
         notices: What a reader must know first, such as labels that were edited by hand.
     """
 
@@ -44,7 +48,10 @@ class ReportContent:
     assessment: Assessment
     structures: Mapping[Structure, tuple[str, str]]
     strings: Mapping[str, Any] = field(repr=False)
+    windows: tuple[WindowMap, ...] = ()
+    transducer: Transducer | None = None
     provenance: tuple[tuple[str, str], ...] = ()
+    criteria: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -6,11 +6,9 @@ import base64
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -23,10 +21,12 @@ from liverimg.report.overlays import LesionMask, lesion_masks
 from liverimg.report.planes import Scene
 from liverimg.report.projection import LOOKS, projection
 from liverimg.report.surface3d import blocks, plotly_figure, surfaces
+from liverimg.report.templating import TEMPLATES, environment, own_file
 from liverimg.report.text import date_text, quantity_rows, say
+from liverimg.report.verdicts import verdicts
+from liverimg.report.window_cards import window_cards
 
-# What the page is poured into; whoever keeps pages keeps an eye on these too.
-TEMPLATES = Path(__file__).parent / "templates"
+__all__ = ["TEMPLATES", "render_page"]
 
 
 def render_page(content: ReportContent) -> str:
@@ -46,7 +46,7 @@ def render_page(content: ReportContent) -> str:
     scene = Scene.of(content.volume, content.labels)
     masks = lesion_masks(scene, {le.id: le.centroid_lps_mm for le in content.measurements.lesions})
     studio = Studio.of(scene, titles, content.strings)
-    panels, study_findings, anchors = rows.lesion_panels(content)
+    said = verdicts(content)
     lesions = content.measurements.lesions
     panels = tuple(
         replace(
@@ -54,15 +54,15 @@ def render_page(content: ReportContent) -> str:
             pictures=lesion_pictures(studio, lesion, masks.get(lesion.id)),
             distances=distance_pictures(studio, lesion, masks.get(lesion.id)),
         )
-        for panel, lesion in zip(panels, lesions, strict=True)
+        for panel, lesion in zip(said.panels, lesions, strict=True)
     )
     view3d = _view3d(scene, masks, titles, colours, content)
-    scripts = {"page": _own("page.js")}
+    scripts = {"page": own_file("page.js")}
     if view3d["scene"]:
         scripts = {"plotly": Markup(get_plotlyjs()), **scripts}
     strings = content.strings
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             t=strings,
@@ -73,9 +73,9 @@ def render_page(content: ReportContent) -> str:
             oblique=_is_oblique(scene, strings["display"]["oblique_from_degrees"]),
             headlines=rows.key_figures(content.measurements.organs, strings["display"]["study_headlines"], strings),
             organs=quantity_rows(content.measurements.organs, strings),
-            matrix=rows.matrix(content.assessment, lesions, anchors, strings),
+            said=said,
             panels=panels,
-            study_findings=study_findings,
+            windows=window_cards(scene, masks, colours, studio.window, content),
             overview=overview(studio),
             series=rows.series_rows(content.study, content.reference, strings),
             label_notes=rows.label_notes(content),
@@ -84,28 +84,10 @@ def render_page(content: ReportContent) -> str:
             titles=titles,
             view3d=view3d,
             scripts=scripts,
-            style=_own("page.css"),
+            style=own_file("page.css"),
             policy=_policy(scripts),
         )
     )
-
-
-def _own(name: str) -> Markup:
-    # Files of this package, trusted as they are; nothing of a study ever passes through here.
-    text = (TEMPLATES / name).read_text(encoding="utf-8")
-    return Markup(text)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(lambda name: str(_own(name))),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["mm"] = lambda value: f"{value:.2f}".rstrip("0").rstrip(".")
-    return environment
 
 
 def _policy(scripts: dict[str, Markup]) -> str:

@@ -220,6 +220,12 @@ class Plane:
         return np.asarray(ndimage.map_coordinates(part, where, order=3, mode="nearest"), dtype=np.float32)
 
 
+def letters_of(*directions: NDArray[np.float64]) -> tuple[str, str]:
+    """Orientation letters of two directions in LPS."""
+    first, second = directions
+    return _letters(first), _letters(second)
+
+
 def _letters(direction: NDArray[np.float64]) -> str:
     names = [("R", "L"), ("A", "P"), ("I", "S")]
     strongest = np.argsort(-np.abs(direction), kind="stable")

@@ -75,14 +75,25 @@ def _printed(quantity: Measurement, strings: Strings) -> tuple[str, str, str, st
     return value, low, high, label
 
 
+def _state(quantity: Measurement, value: float, strings: Strings) -> str:
+    """The word for a state; empty for a quantity that is none."""
+    states = strings["quantity"].get(quantity.name, {}).get("states", ())
+    return str(states[int(value)]) if value == int(value) and 0 <= value < len(states) else ""
+
+
 def value_text(quantity: Measurement, strings: Strings) -> str:
-    """``42.3 mm``, never broken over two lines."""
+    """``42.3 mm``, never broken over two lines; a state in words, with a doubt where more than one is possible."""
+    if state := _state(quantity, quantity.value, strings):
+        return state if quantity.low == quantity.high else say(strings, "numbers.unsure_state", state=state)
     value, _, _, label = _printed(quantity, strings)
     return value + label
 
 
 def band_text(quantity: Measurement, strings: Strings) -> str:
-    """``40.1 to 44.5 mm``."""
+    """``40.1 to 44.5 mm``; ``none to rim`` for states, nothing where a state is certain."""
+    if first := _state(quantity, quantity.low, strings):
+        last = _state(quantity, quantity.high, strings)
+        return "" if first == last else say(strings, "numbers.band", low=first, high=last, unit="")
     _, low, high, label = _printed(quantity, strings)
     return say(strings, "numbers.band", low=low, high=high, unit=label)
 

@@ -58,6 +58,12 @@ def read_series(workspace: Workspace, index: int) -> tuple[Series, Volume]:
     return series, Volume(stored.array, series.grid, stored.quantity)
 
 
+def frame_of_reference(workspace: Workspace) -> str | None:
+    """Frame of reference of the measured series; None when unknown."""
+    uid: str | None = _reference_row(workspace)[0]["grid"]["frame_of_reference_uid"]
+    return uid
+
+
 def reference_record(workspace: Workspace) -> records.Record:
     """Which study and series the results refer to, as results carry it."""
     study = workspace.record(Artefact.STUDY, "study")

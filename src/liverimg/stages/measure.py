@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from liverimg.core.study import Phase, Series, Study
 from liverimg.files.result_records import measurements_to_record
 from liverimg.files.tables import read_table, table_hashes
+from liverimg.files.transducers import choose_transducer
+from liverimg.files.window_records import windows_to_record
+from liverimg.measure.approach import Approach, ApproachSettings
+from liverimg.measure.growth import with_growth
 from liverimg.measure.settings import MeasureSettings
-from liverimg.measure.survey import survey
-from liverimg.stages.artefacts import read_labels, read_quality, read_reference, read_study, reference_record
+from liverimg.measure.survey import survey_with_windows
+from liverimg.stages.artefacts import read_labels, read_quality, read_reference, reference_index, reference_record
+from liverimg.stages.companions import read_phases
+from liverimg.stages.earlier import earlier_of
+from liverimg.stages.phase_looks import read_final_study
 from liverimg.stages.stage import Progress, Stage
-from liverimg.workspace import Artefact, Draft, Workspace
+from liverimg.workspace import Artefact, Draft, Workspace, hash_file
 
 
 @dataclass(frozen=True)
@@ -22,9 +31,17 @@ class Settings:
     Attributes:
         minimum_lesion_volume_ml: Connected tumour pieces below this volume are counted but not measured; None
             takes the value of ``measure.toml``.
+        transducer: Name of the transducer for the acoustic window; None takes the table's first.
+        transducers: A table of transducers of one's own; None takes ``transducers.toml``.
+        resect: Couinaud segments that a planner wants to resect, besides the standard resections.
+        earlier: What is kept of an earlier study (:func:`liverimg.stages.earlier.read_earlier`), to tell growth.
     """
 
     minimum_lesion_volume_ml: float | None = None
+    transducer: str | None = None
+    transducers: Path | None = None
+    resect: tuple[int, ...] = ()
+    earlier: Mapping[str, Any] | None = None
 
 
 def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progress) -> None:
@@ -35,10 +52,27 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     constants = MeasureSettings.from_table(read_table("measure"))
     if settings.minimum_lesion_volume_ml is not None:
         constants = replace(constants, minimum_lesion_volume_ml=settings.minimum_lesion_volume_ml)
-    missing = phase_warnings(read_study(workspace), series)
-    measured = survey(volume, labels, quality, settings=constants, sources=(series.series_instance_uid,))
+    if settings.resect:
+        own = constants.segments.with_resection("chosen", settings.resect)
+        constants = replace(constants, segments=own)
+    study = read_final_study(workspace)
+    missing = study.warnings + phase_warnings(study, study.series[reference_index(workspace)])
+    least_view = float(read_table("segmentation")["phases"]["least_view"])
+    phases, left_out = read_phases(workspace, least_view=least_view)
+    device = choose_transducer(settings.transducer, settings.transducers)
+    measured, windows = survey_with_windows(
+        volume,
+        labels,
+        quality,
+        settings=constants,
+        approach=Approach(device, ApproachSettings.from_table(read_table("acoustics"))),
+        phases=phases,
+        sources=(series.series_instance_uid,),
+    )
+    if settings.earlier is not None:
+        measured = with_growth(measured, earlier_of(settings.earlier, workspace), settings=constants)
     found = tuple(finding.sentence for finding in quality.findings)
-    measured = replace(measured, warnings=quality.notes + found + measured.warnings + missing)
+    measured = replace(measured, warnings=quality.notes + found + measured.warnings + missing + left_out)
     progress(1.0)
     drawn = {
         "origin": quality.origin,
@@ -47,6 +81,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     }
     record = measurements_to_record(measured, study=reference_record(workspace), labels=drawn)
     draft.put_record(Artefact.MEASUREMENTS, "measurements", record)
+    draft.put_record(Artefact.WINDOW, "window", windows_to_record(windows, device, study=reference_record(workspace)))
 
 
 def phase_warnings(study: Study, reference: Series) -> tuple[str, ...]:
@@ -74,16 +109,24 @@ def phase_warnings(study: Study, reference: Series) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def depends_on(_settings: Settings) -> Mapping[str, str]:
-    """The constants of the measurements."""
-    return table_hashes("measure")
+def depends_on(settings: Settings) -> Mapping[str, str]:
+    """The constants of the measurements, and the table of transducers."""
+    own = {} if settings.transducers is None else {"own transducers": hash_file(settings.transducers)}
+    return table_hashes("measure", "segmentation", "acoustics", "transducers") | own
 
 
 STAGE = Stage(
     name="measure",
-    version=1,
-    reads=(Artefact.STUDY, Artefact.VOLUMES, Artefact.LABELS, Artefact.LABEL_NAMES, Artefact.LABEL_QUALITY),
-    writes=(Artefact.MEASUREMENTS,),
+    version=2,
+    reads=(
+        Artefact.STUDY,
+        Artefact.VOLUMES,
+        Artefact.LABELS,
+        Artefact.LABEL_NAMES,
+        Artefact.LABEL_QUALITY,
+        Artefact.PHASES,
+    ),
+    writes=(Artefact.MEASUREMENTS, Artefact.WINDOW),
     settings=Settings,
     run=run,
     depends_on=depends_on,

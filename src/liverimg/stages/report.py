@@ -9,6 +9,7 @@ import liverimg
 from liverimg.core.labels import LabelQuality
 from liverimg.files.result_records import assessment_from_record, measurements_from_record
 from liverimg.files.tables import read_table, structure_styles, table_hashes
+from liverimg.files.window_records import windows_from_record
 from liverimg.report.content import ReportContent
 from liverimg.report.page import TEMPLATES, render_page
 from liverimg.stages.artefacts import read_labels, read_quality, read_reference, read_study
@@ -34,6 +35,7 @@ def run(workspace: Workspace, draft: Draft, _settings: Settings, progress: Progr
     labels = read_labels(workspace)
     quality = read_quality(workspace, labels)
     assessment_record = workspace.record(Artefact.ASSESSMENT, "assessment")
+    windows, transducer = windows_from_record(workspace.record(Artefact.WINDOW, "window"))
     progress(0.1)
     content = ReportContent(
         study=read_study(workspace),
@@ -45,9 +47,12 @@ def run(workspace: Workspace, draft: Draft, _settings: Settings, progress: Progr
         assessment=assessment_from_record(assessment_record),
         structures={s: (style.title, style.colour) for s, style in structure_styles().items()},
         strings=read_table("report_strings"),
+        windows=windows,
+        transducer=transducer,
         provenance=_provenance(
             workspace, quality, [f"{c['title']}, {c['edition']}" for c in assessment_record["criteria"]]
         ),
+        criteria={c["id"]: c["title"] for c in assessment_record["criteria"]},
         notices=_notices(quality),
     )
     draft.put_text(Artefact.REPORT, render_page(content))
@@ -86,6 +91,7 @@ STAGE = Stage(
         Artefact.LABEL_NAMES,
         Artefact.LABEL_QUALITY,
         Artefact.MEASUREMENTS,
+        Artefact.WINDOW,
         Artefact.ASSESSMENT,
     ),
     writes=(Artefact.REPORT,),

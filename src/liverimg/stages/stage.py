@@ -17,7 +17,7 @@ from liverimg.workspace import Artefact, Draft, Workspace
 class Progress(Protocol):
     """Told how far a stage has come."""
 
-    def __call__(self, fraction: float) -> None:
+    def __call__(self, fraction: float, /) -> None:
         """Args: ``fraction`` from 0 to 1."""
 
 

@@ -13,6 +13,13 @@
     }
   });
 
+  // What is folded away is found by a link into it, and by whoever prints the page.
+  const unfold = (element) => { for (let d = element && element.closest("details"); d; d = d.parentElement.closest("details")) d.open = true; };
+  const follow = () => unfold(location.hash.length > 1 && document.getElementById(location.hash.slice(1)));
+  addEventListener("hashchange", follow);
+  follow();
+  addEventListener("beforeprint", () => document.querySelectorAll("details.fold").forEach((d) => { d.open = true; }));
+
   const place = document.getElementById("scene");
   if (!place) return;
   const eyes = {

@@ -1,0 +1,186 @@
+"""Vessels near a lesion: how wide they are there, and how far the lesion reaches around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from liverimg.core.grid import FloatArray
+from liverimg.core.labels import BoolArray, Structure
+from liverimg.core.measurement import Measured, Measurement, NotMeasured
+from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm
+from liverimg.measure.branches import MARK_OF, PartSource
+from liverimg.measure.calibre import Calibre, calibre_at
+from liverimg.measure.contact import Contact, Doubt, Neighbourhood, contact_with
+from liverimg.measure.proximity import MaskSource
+from liverimg.measure.reach import Around, Nowhere, Place, half_width_mm
+from liverimg.measure.rules import NearnessRules
+from liverimg.measure.scene import Box
+from liverimg.measure.subject import Body, Subject
+from liverimg.measure.surface import pitch_mm
+
+BLOOD = (Structure.HEPATIC_VEIN, Structure.PORTAL_VEIN, Structure.INFERIOR_VENA_CAVA)
+_TUBES = (*BLOOD, Structure.BILE_DUCT)
+_NEIGHBOURHOOD_MM = 12.0
+_SAME_PLACE_MM = 1e-6
+_FULL_TURN_DEG = 360.0
+_RAY_DEG = 5.0  # between two rays of a section
+_STEP_MM = 1.0  # between two sections
+_TOO_THIN = "too little of it is drawn there to tell its width"
+
+RegionMask = Callable[[Box], BoolArray]
+
+
+class Walls:
+    """What was already found out about the vessels around one lesion, so that it is not found out twice."""
+
+    def __init__(self, subject: Subject, body: Body, around: Around) -> None:
+        self.subject = subject
+        self.body = body
+        self.around = around
+        self._calibres: list[tuple[Structure, FloatArray, Calibre | None]] = []
+        self._near: dict[str, Neighbourhood] = {}
+
+    @property
+    def rules(self) -> NearnessRules:
+        """What counts as what."""
+        return self.body.settings.nearness
+
+    def source(self, place: Place) -> RegionMask | None:
+        """The mask of a vessel, duct or branch; None for what is no tube."""
+        if place.structure not in _TUBES:
+            return None
+        if place.name == place.structure:
+            return MaskSource(self.body.scene, place.structure)
+        tree = self.around.trees[place.structure]
+        mark = next(m for b, m in MARK_OF[place.structure].items() if b == place.name)
+        return PartSource(self.body.scene, tree, tree.chosen(mark))
+
+    def neighbourhood(self, place: Place, source: RegionMask) -> Neighbourhood:
+        """Distances to the lesion and to a vessel around the lesion."""
+        if place.name not in self._near:
+            self._near[place.name] = Neighbourhood.of(
+                self.subject.lesion, source, self.body.scene.grid, pad_mm=_NEIGHBOURHOOD_MM
+            )
+        return self._near[place.name]
+
+    def calibre(self, structure: Structure, wall_lps_mm: FloatArray) -> Calibre | None:
+        """The vessel's width at a place on its wall."""
+        for known, place, calibre in self._calibres:
+            if known == structure and float(np.abs(place - wall_lps_mm).max()) < _SAME_PLACE_MM:
+                return calibre
+        found = calibre_at(MaskSource(self.body.scene, structure), wall_lps_mm, self.body.scene.grid)
+        self._calibres.append((structure, wall_lps_mm, found))
+        return found
+
+
+def measure_calibres(found: Sequence[Place | Nowhere], walls: Walls) -> list[Measured]:
+    """The diameter of each vessel, duct and branch where the lesion comes nearest to it."""
+    rows: list[Measured] = []
+    for place in found:
+        if place.structure not in _TUBES:
+            continue
+        name, lesion = f"diameter_of_{place.name}", walls.subject.lesion.id
+        if isinstance(place, Nowhere):
+            rows.append(NotMeasured(name, lesion, place.reason))
+            continue
+        calibre = walls.calibre(place.structure, place.found.on_structure)
+        if calibre is None:
+            rows.append(NotMeasured(name, lesion, _TOO_THIN))
+        else:
+            rows.append(diameter_row(name, calibre, place, walls))
+    return rows
+
+
+def diameter_row(name: str, calibre: Calibre, place: Place, walls: Walls) -> Measurement:
+    """A diameter with its band."""
+    return banded(
+        name,
+        walls.subject.lesion.id,
+        calibre.diameter_mm,
+        "mm",
+        half=diameter_half_width_mm(calibre, place.structure, walls),
+        method="diameter of a circle as large as the mean section of a short piece, where the lesion comes nearest",
+        points=(evidence("on_axis", calibre.centre_lps_mm), evidence(f"on_{place.name}", place.found.on_structure)),
+        sources=walls.body.sources,
+    )
+
+
+def diameter_half_width_mm(calibre: Calibre, structure: Structure, walls: Walls) -> float:
+    """Half width of a diameter's band: voxels, the vessel's shape, and how far its outline can be trusted."""
+    rules, pitch = walls.rules, calibre.pitch_mm
+    error_mm = surface_error_mm(walls.subject.quality, structure)
+    voxels = pitch * max(rules.band_calibre_least, rules.band_calibre * pitch / calibre.diameter_mm)
+    return quadrature(voxels, rules.band_calibre_shape * calibre.diameter_mm, error_mm, error_mm)
+
+
+def measure_contacts(found: Sequence[Place | Nowhere], walls: Walls) -> list[Measured]:
+    """How far around each blood vessel, and how far along it, the lesion touches it."""
+    rows: list[Measured] = []
+    for place in found:
+        if place.structure in BLOOD:
+            rows += _contact_rows(place, walls)
+    return rows
+
+
+def _contact_rows(place: Place | Nowhere, walls: Walls) -> list[Measured]:
+    lesion = walls.subject.lesion.id
+    names = (f"contact_angle_of_{place.name}", f"contact_length_of_{place.name}")
+    if isinstance(place, Nowhere):
+        return [NotMeasured(name, lesion, place.reason) for name in names]
+    if walls.subject.lesion.touches_image_edge:
+        return [NotMeasured(name, lesion, "the lesion touches the edge of the image") for name in names]
+    reach_mm = half_width_mm(place, walls.subject, walls.body) + place.found.unseen_mm
+    if not place.found.touching and place.found.distance_mm > reach_mm:
+        method = f"the two do not touch, {place.found.distance_mm:.1f} mm lie between them"
+        return [
+            banded(name, lesion, 0.0, unit, half=0.0, method=method, sources=walls.body.sources)
+            for name, unit in zip(names, ("deg", "mm"), strict=True)
+        ]
+    source, calibre = walls.source(place), walls.calibre(place.structure, place.found.on_structure)
+    if source is None or calibre is None:
+        return [NotMeasured(name, lesion, _TOO_THIN) for name in names]
+    quality = walls.subject.quality
+    error_mm = quadrature(
+        surface_error_mm(quality, Structure.TUMOUR),
+        surface_error_mm(quality, place.structure),
+    )
+    doubt = Doubt(walls.rules.contact_reach_mm, walls.rules.band_contact, error_mm)
+    contact = contact_with(walls.neighbourhood(place, source), calibre, doubt)
+    return [_angle_row(names[0], contact, calibre, walls), _length_row(names[1], contact, calibre, doubt, walls)]
+
+
+def _angle_row(name: str, contact: Contact, calibre: Calibre, walls: Walls) -> Measurement:
+    measured = banded(
+        name,
+        walls.subject.lesion.id,
+        contact.angle_deg,
+        "deg",
+        half=_RAY_DEG,
+        method=(
+            "largest angle around the vessel in which the lesion touches its wall; "
+            f"{100 * contact.angle_deg / _FULL_TURN_DEG:.0f} % of its circumference"
+        ),
+        points=(evidence("on_axis", calibre.centre_lps_mm),),
+        sources=walls.body.sources,
+        at_least=contact.low_deg,
+        at_most=contact.high_deg,
+    )
+    return replace(measured, high=min(measured.high, _FULL_TURN_DEG))
+
+
+def _length_row(name: str, contact: Contact, calibre: Calibre, doubt: Doubt, walls: Walls) -> Measurement:
+    grid = walls.body.scene.grid
+    end_mm = quadrature(doubt.pitches * pitch_mm(grid, grid.spacing_mm, calibre.along), doubt.error_mm)
+    return banded(
+        name,
+        walls.subject.lesion.id,
+        contact.length_mm,
+        "mm",
+        half=2 * end_mm + _STEP_MM,
+        method="length of the vessel's axis along which the lesion touches its wall",
+        points=(evidence("on_axis", calibre.centre_lps_mm),),
+        sources=walls.body.sources,
+    )
