@@ -1,0 +1,1 @@
+"""Contrast-enhanced ultrasound: what bubbles say about blood in one plane."""
