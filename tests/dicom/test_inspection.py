@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from tests.dicom.inspection_page import KNOWN_TAGS, Page, page_of
 
@@ -238,3 +239,15 @@ def test_the_page_does_not_depend_on_names_and_order_of_files(
     page_of(tmp_path / "study", tmp_path / "one.html", liverimg)
     page_of(tmp_path / "other", tmp_path / "two.html", liverimg)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_a_nonsense_number_of_frames_is_told_and_breaks_no_record(sample: Path, liverimg: Call, tmp_path: Path) -> None:
+    source = sorted((sample / "pre_ct").rglob("*.dcm"))[-1]
+    spoilt = pydicom.dcmread(source)
+    spoilt.NumberOfFrames = "-1"
+    (tmp_path / "study").mkdir()
+    spoilt.save_as(tmp_path / "study" / "spoilt.dcm")
+    said = liverimg("inspect", tmp_path / "study", "--json")
+    record = json.loads(said.out)
+    assert records.problems(record, "inspection") == []
+    assert record["rejected"] or record["volumes"]

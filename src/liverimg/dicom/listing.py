@@ -40,7 +40,7 @@ def _listed(uid: str, frames: Sequence[Frame], identity: re.Pattern[str]) -> Lis
         number=min((frame.series_number for frame in frames if frame.series_number is not None), default=None),
         modality=modality if modality.isalnum() and len(modality) <= _LONGEST_MODALITY else "",
         description=identity.sub("[removed]", descriptions[0] if descriptions else ""),
-        images=sum({frame.pixels.path: frame.pixels.frames for frame in frames}.values()),
+        images=sum({frame.pixels.path: max(1, frame.pixels.frames) for frame in frames}.values()),
         acquired_at=min((frame.acquired_at for frame in frames if frame.acquired_at is not None), default=None),
     )
 
