@@ -45,6 +45,12 @@ class Artefact(StrEnum):
     PERFUSION = "perfusion.json"
     PERFUSION_MAPS = "perfusion"
     PERFUSION_REPORT = "perfusion.html"
+    ALIGNMENT = "alignment.json"
+    ZONES = "zones.nii.gz"
+    ZONE_NAMES = "zones.json"
+    RESPONSE = "response.json"
+    MARGINS = "margins"
+    RESPONSE_REPORT = "response.html"
 
 
 @dataclass(frozen=True)
