@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from liverimg.core.errors import RecordInvalidError
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
 from liverimg.core.measurement import EvidencePoint, Measured, Measurement, NotMeasured
 from liverimg.core.motion import RigidMotion
+from liverimg.core.rows import filled
 from liverimg.measure.band import evidence, quadrature
 from liverimg.measure.margin import MarginMap, inside_points, margin_at, margin_map, shell_points
 from liverimg.measure.margin_minimum import Least, joint_pitch_mm, least_margin
@@ -41,17 +41,7 @@ class MarginSettings:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MarginSettings:
         """Reads a mapping of ``{name: {value, unit, source}}``; each name has to be there."""
-        values: dict[str, Any] = {}
-        for item in fields(cls):
-            entry = table.get(item.name)
-            value = entry.get("value") if isinstance(entry, Mapping) else None
-            if not isinstance(value, int | float | list):
-                raise RecordInvalidError(
-                    f"the margin table has no number for {item.name}; expected [{item.name}] with value, "
-                    "unit and source"
-                )
-            values[item.name] = tuple(float(v) for v in value) if isinstance(value, list) else float(value)
-        return cls(**values)
+        return filled(cls, table, "margin")
 
 
 @dataclass(frozen=True, eq=False)

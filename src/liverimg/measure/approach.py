@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from liverimg.core.errors import RecordInvalidError
+from liverimg.core.rows import filled
 from liverimg.core.window import Transducer
 
 
@@ -75,16 +75,7 @@ class ApproachSettings:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> ApproachSettings:
         """Reads a mapping of ``{name: {value, unit, source}}``; each name has to be there."""
-        values = {}
-        for item in fields(cls):
-            entry = table.get(item.name)
-            if not isinstance(entry, Mapping) or not isinstance(entry.get("value"), int | float):
-                raise RecordInvalidError(
-                    f"the acoustics table has no number for {item.name}; expected [{item.name}] with value, unit "
-                    "and source"
-                )
-            values[item.name] = float(entry["value"])
-        return cls(**values)
+        return filled(cls, table, "acoustics")
 
 
 @dataclass(frozen=True)

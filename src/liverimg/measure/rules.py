@@ -11,25 +11,8 @@ import numpy as np
 
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.grid import FloatArray
+from liverimg.core.rows import filled
 from liverimg.registration.translation import TranslationRules
-
-
-def numbers_of(table: Mapping[str, Any], part: str, names: list[str]) -> dict[str, float]:
-    """The named rows of a part, each with value, unit and source.
-
-    Raises:
-        RecordInvalidError: One is missing or no number.
-    """
-    found = {}
-    for name in names:
-        row = table.get(name)
-        if not isinstance(row, Mapping) or not isinstance(row.get("value"), int | float):
-            raise RecordInvalidError(
-                f"the measure table has no number for {part}.{name}; expected [{part}.{name}] with value, unit and "
-                "source"
-            )
-        found[name] = float(row["value"])
-    return found
 
 
 @dataclass(frozen=True)
@@ -57,9 +40,7 @@ class AlignmentRules:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> AlignmentRules:
         """From the ``alignment`` part."""
-        names = [name for name in cls.__dataclass_fields__ if name != "translation"]
-        of_translation = numbers_of(table, "alignment", list(TranslationRules.__dataclass_fields__))
-        return cls(**numbers_of(table, "alignment", names), translation=TranslationRules(**of_translation))
+        return filled(cls, table, "measure alignment", translation=filled(TranslationRules, table, "measure alignment"))
 
 
 @dataclass(frozen=True)
@@ -125,7 +106,7 @@ class EnhancementRules:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> EnhancementRules:
         """From the ``enhancement`` part."""
-        return cls(**numbers_of(table, "enhancement", list(cls.__dataclass_fields__)))
+        return filled(cls, table, "measure enhancement")
 
 
 @dataclass(frozen=True)
@@ -153,7 +134,7 @@ class NearnessRules:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> NearnessRules:
         """From the ``nearness`` part."""
-        return cls(**numbers_of(table, "nearness", list(cls.__dataclass_fields__)))
+        return filled(cls, table, "measure nearness")
 
 
 _FEATURES, _SEGMENTS = 10, 8  # of the quadratic functions: terms each, and how many
@@ -192,8 +173,6 @@ class SegmentRules:
         Raises:
             RecordInvalidError: Weights, resections or margins are missing or of the wrong form.
         """
-        names = ["doubt", "doubt_with_veins", "stiffness", "least_vein_cells", "least_liver_ml", "most_liver_ml"]
-        numbers = numbers_of(table, "segments", names)
         try:
             matrix = np.array(table["shape"]["weights"], dtype=float).T
             resections = {name: tuple(int(s) for s in row["segments"]) for name, row in table["resections"].items()}
@@ -205,7 +184,14 @@ class SegmentRules:
             ) from error
         if matrix.shape != (_FEATURES, _SEGMENTS):
             raise RecordInvalidError(f"segments.shape.weights has shape {matrix.T.shape}; expected (8, 10)")
-        return cls(matrix=matrix, resections=MappingProxyType(resections), planned_margins_mm=margins, **numbers)
+        return filled(
+            cls,
+            table,
+            "measure segments",
+            matrix=matrix,
+            resections=MappingProxyType(resections),
+            planned_margins_mm=margins,
+        )
 
     def with_resection(self, name: str, segments: tuple[int, ...]) -> SegmentRules:
         """The same with one more resection.

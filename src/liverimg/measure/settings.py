@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from liverimg.core.errors import RecordInvalidError
+from liverimg.core.rows import filled
 from liverimg.measure.rules import AlignmentRules, EnhancementRules, NearnessRules, SegmentRules
 
 
@@ -96,22 +96,4 @@ class MeasureSettings:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MeasureSettings:
         """Reads a mapping of ``{name: {value, unit, source}}``; each name has to be there."""
-        values: dict[str, Any] = {}
-        parts: dict[str, Any] = {
-            "alignment": AlignmentRules,
-            "enhancement": EnhancementRules,
-            "nearness": NearnessRules,
-            "segments": SegmentRules,
-        }
-        for item in fields(cls):
-            if item.name in parts:
-                values[item.name] = parts[item.name].from_table(table.get(item.name, {}))
-                continue
-            entry = table.get(item.name)
-            if not isinstance(entry, Mapping) or not isinstance(entry.get("value"), int | float):
-                raise RecordInvalidError(
-                    f"the measure table has no number for {item.name}; expected [{item.name}] with value, unit "
-                    "and source"
-                )
-            values[item.name] = float(entry["value"])
-        return cls(**values)
+        return filled(cls, table, "measure")

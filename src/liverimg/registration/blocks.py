@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
 from liverimg.core.motion import RigidMotion
+from liverimg.core.rows import filled
 from liverimg.core.volume import Volume
 from liverimg.registration.resample import sampled
 from liverimg.registration.translation import TranslationRules, find_translation
@@ -48,8 +49,8 @@ class BlockRules:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> BlockRules:
         """Reads the table."""
-        blocks = {name: float(entry["value"]) for name, entry in table["blocks"].items()}
-        return cls(**blocks, translation=TranslationRules.from_table(table["translation"]))
+        translation = TranslationRules.from_table(table["translation"])
+        return filled(cls, table["blocks"], "registration blocks", translation=translation)
 
 
 @dataclass(frozen=True, eq=False)

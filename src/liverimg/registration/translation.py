@@ -19,6 +19,7 @@ from scipy import fft
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
+from liverimg.core.rows import filled
 from liverimg.registration.resample import Millimetres
 
 FloatArray = NDArray[np.float32]
@@ -47,7 +48,7 @@ class TranslationRules:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> TranslationRules:
         """From the ``translation`` rows of ``enhancement.toml``, each with a ``value``."""
-        return cls(**{name: float(table[name]["value"]) for name in cls.__dataclass_fields__})
+        return filled(cls, table, "translation")
 
 
 @dataclass(frozen=True)

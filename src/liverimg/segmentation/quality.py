@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from liverimg.core.labels import LabelMap, QualityCode, QualityFinding, Structure
 from liverimg.core.orientation import Orientation
+from liverimg.core.rows import filled
 from liverimg.core.volume import Quantity, Volume
 from liverimg.segmentation.confidence import WHOLE_LIVER
 from liverimg.segmentation.contrast import Shown, liver_sample, shown_by_phase, shown_by_reference
@@ -49,7 +50,7 @@ class QualityRules:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> QualityRules:
         """From the ``quality`` part of ``segmentation.toml``."""
-        return cls(**{name: float(table[name]["value"]) for name in cls.__dataclass_fields__})
+        return filled(cls, table, "segmentation quality")
 
 
 @dataclass(frozen=True)

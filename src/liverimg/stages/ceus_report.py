@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import liverimg
+from liverimg.core.rows import filled
 from liverimg.files.perfusion_records import read_maps
 from liverimg.files.result_records import quantity_from_record
 from liverimg.files.tables import read_table, table_hashes
@@ -43,7 +44,7 @@ def run(workspace: Workspace, draft: Draft, _settings: Settings, progress: Progr
 
 
 def _phases() -> tuple[tuple[float, float, str], ...]:
-    limits = PhaseSettings.from_table(read_table("ceus")["phase"])
+    limits = filled(PhaseSettings, read_table("ceus")["phase"], "ceus phase")
     return (
         (limits.arterial_from_s, limits.arterial_to_s, BubblePhase.ARTERIAL.value),
         (limits.arterial_to_s, limits.portal_to_s, BubblePhase.PORTAL.value),

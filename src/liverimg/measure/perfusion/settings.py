@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
-
-@dataclass(frozen=True)
-class _Part:
-    """One part of the table: each field is a row of it, with value, unit and source."""
-
-    @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> Self:
-        """Reads the values."""
-        return cls(**{f.name: float(table[f.name]["value"]) for f in fields(cls)})
+from liverimg.core.rows import filled
 
 
 @dataclass(frozen=True)
-class DisplaySettings(_Part):
+class DisplaySettings:
     """What grey levels are taken to mean, in dB, and how many of them may be clipped."""
 
     assumed_dynamic_range_db: float
@@ -30,7 +22,7 @@ class DisplaySettings(_Part):
 
 
 @dataclass(frozen=True)
-class PhaseSettings(_Part):
+class PhaseSettings:
     """Borders of the phases in seconds after injection."""
 
     arterial_from_s: float
@@ -40,7 +32,7 @@ class PhaseSettings(_Part):
 
 
 @dataclass(frozen=True)
-class MotionSettings(_Part):
+class MotionSettings:
     """Which frames show the same plane: correlation with the reference, and how many must remain."""
 
     least_similarity: float
@@ -49,7 +41,7 @@ class MotionSettings(_Part):
 
 
 @dataclass(frozen=True)
-class CurveSettings(_Part):
+class CurveSettings:
     """When a curve is a bolus, and the model's own error."""
 
     baseline_frames: float
@@ -62,7 +54,7 @@ class CurveSettings(_Part):
 
 
 @dataclass(frozen=True)
-class ZoneSettings(_Part):
+class ZoneSettings:
     """How the non-enhancing area is found, outlined and given its band."""
 
     smooth: float
@@ -82,7 +74,7 @@ class ZoneSettings(_Part):
 
 
 @dataclass(frozen=True)
-class FocusSettings(_Part):
+class FocusSettings:
     """What counts as an enhancing focus at the margin."""
 
     least_diameter: float
@@ -93,6 +85,11 @@ class FocusSettings(_Part):
     outside_share: float
     late_share: float
     band_diameter: float
+
+
+@dataclass(frozen=True)
+class _Volume:
+    same_axis_share: float
 
 
 @dataclass(frozen=True)
@@ -110,12 +107,5 @@ class PerfusionSettings:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Self:
         """Reads the table."""
-        return cls(
-            DisplaySettings.from_table(table["display"]),
-            PhaseSettings.from_table(table["phase"]),
-            MotionSettings.from_table(table["motion"]),
-            CurveSettings.from_table(table["curve"]),
-            ZoneSettings.from_table(table["zone"]),
-            FocusSettings.from_table(table["focus"]),
-            float(table["volume"]["same_axis_share"]["value"]),
-        )
+        share = filled(_Volume, table["volume"], "ceus volume").same_axis_share
+        return filled(cls, table, "ceus", same_axis_share=share)
