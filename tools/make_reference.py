@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from liverimg.assess.describe import rule_text, rule_thresholds
-from liverimg.core.criteria import ClinicalItem, Criterion, ScorePart
+from liverimg.core.criteria import Criterion
+from liverimg.core.vocabulary import ClinicalItem, ScorePart
 from liverimg.files.catalogue import lesion_sites, quantity_rows, vocabulary
 from liverimg.files.criteria import bundled_criteria, criteria_names
 from liverimg.files.tables import read_table, structure_styles

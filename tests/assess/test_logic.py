@@ -13,8 +13,9 @@ from liverimg.assess.operators import compare
 from liverimg.assess.rules import judge
 from liverimg.assess.terms import Facts
 from liverimg.core.assessment import Verdict
-from liverimg.core.criteria import AllOf, AnyOf, Compare, Kind, Not, Number, Threshold, Vocabulary
+from liverimg.core.criteria import AllOf, AnyOf, Compare, Kind, Not, Number
 from liverimg.core.measurement import Lesion, Measurement, MeasurementSet, NotMeasured
+from liverimg.core.vocabulary import Threshold, Vocabulary
 from liverimg.files.catalogue import vocabulary
 
 MET, NOT_MET, UNDETERMINED = Verdict.MET, Verdict.NOT_MET, Verdict.UNDETERMINED

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from liverimg.core.assessment import Assessment, Classification, Finding, NotApplied, Part, Verdict
-from liverimg.core.criteria import Threshold
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.labels import LabelQuality, Structure
 from liverimg.core.measurement import EvidencePoint, Lesion, Measurement, MeasurementSet, NotMeasured
 from liverimg.core.sessions import KeepOut, SessionPiece, SessionPlan
+from liverimg.core.vocabulary import Threshold
 from liverimg.files import records
 from liverimg.files.result_records import (
     assessment_from_record,

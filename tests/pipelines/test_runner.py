@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import liverimg.workspace as workspace_module
+import liverimg.workspace.folder as folder_module
 from liverimg.core.errors import InputRefusedError, NeedsPersonError, UsageError
 from liverimg.pipeline.recipe import Recipe, Step, load_recipe
 from liverimg.pipeline.runner import State, run
@@ -203,8 +203,8 @@ def test_a_commit_that_was_cut_off_is_done_again_but_an_edit_since_is_kept(
             raise OSError(28, "No space left on device")
         write(path, text)
 
-    write = workspace_module._write_atomically
-    monkeypatch.setattr(workspace_module, "_write_atomically", disk_full)
+    write = folder_module.write_atomically
+    monkeypatch.setattr(folder_module, "write_atomically", disk_full)
     with pytest.raises(OSError, match="No space"):
         run(recipe(text="drawn anew"), out)
     monkeypatch.undo()

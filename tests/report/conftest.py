@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from liverimg.core.assessment import Assessment, Finding, Verdict
-from liverimg.core.criteria import Threshold
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.measurement import (
@@ -24,6 +23,7 @@ from liverimg.core.measurement import (
     Point,
 )
 from liverimg.core.study import Modality, Phase, PhaseEvidence, Rejected, Series, Study
+from liverimg.core.vocabulary import Threshold
 from liverimg.core.volume import Quantity, Volume
 from liverimg.report.content import ReportContent
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from liverimg.core.assessment import Assessment
-from liverimg.core.criteria import Threshold
 from liverimg.core.errors import GridMismatchError, RecordInvalidError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.measurement import Measurement, NotMeasured
 from liverimg.core.study import Rejected
+from liverimg.core.vocabulary import Threshold
 from liverimg.report.content import ReportContent
 from liverimg.report.page import render_page
 from liverimg.report.text import band_text, date_text, quantity_rows, say, value_text

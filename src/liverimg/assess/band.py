@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from liverimg.core.criteria import Threshold
 from liverimg.core.measurement import Measured, Measurement, NotMeasured
+from liverimg.core.vocabulary import Threshold
 
 _DECIMALS = (1, 2, 3, 4, 5, 6)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from liverimg.assess.band import show, unit_words
-from liverimg.core.criteria import ClinicalItem, Vocabulary
 from liverimg.core.errors import RecordInvalidError
+from liverimg.core.vocabulary import ClinicalItem, Vocabulary
 
 # Nothing compares with NaN, and a whole number of TOML may be larger than any float.
 _LARGEST = sys.float_info.max

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-from liverimg.core.criteria import (
-    AllOf,
-    AnyOf,
-    Compare,
-    Count,
-    Not,
-    Number,
-    Over,
-    Rule,
-    Sum,
-    Term,
-    Threshold,
-    WordIs,
-)
+from liverimg.core.criteria import AllOf, AnyOf, Compare, Count, Not, Number, Over, Rule, Sum, Term, WordIs
+from liverimg.core.vocabulary import Threshold
 
 _SIGNS = {"<=": "<=", "<": "<", ">=": ">=", ">": ">"}
 

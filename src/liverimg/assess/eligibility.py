@@ -9,8 +9,9 @@ from liverimg.assess.findings import classification, finding
 from liverimg.assess.scores import STUDY
 from liverimg.assess.terms import Facts
 from liverimg.core.assessment import Assessment, Classification, Finding, NotApplied
-from liverimg.core.criteria import AllOf, AnyOf, Count, CriteriaSet, Criterion, Not, Rule, Sum, Vocabulary, WordIs
+from liverimg.core.criteria import AllOf, AnyOf, Count, CriteriaSet, Criterion, Not, Rule, Sum, WordIs
 from liverimg.core.measurement import Lesion, MeasurementSet
+from liverimg.core.vocabulary import Vocabulary
 
 _LESION = "lesion"
 # Where lesions are expected: that a table for other sites does not ask them goes without saying.

@@ -8,8 +8,9 @@ from liverimg.assess.band import numbers
 from liverimg.assess.rules import Judgement, compared, judge, word_given
 from liverimg.assess.terms import Facts
 from liverimg.core.assessment import Classification, Finding, Part, Verdict
-from liverimg.core.criteria import Category, Choice, Compare, Criterion, Threshold, WordIs
+from liverimg.core.criteria import Category, Choice, Compare, Criterion, WordIs
 from liverimg.core.measurement import Measured, NotMeasured
+from liverimg.core.vocabulary import Threshold
 
 _SUPPLY = "supply it in the file given with --clinical"
 

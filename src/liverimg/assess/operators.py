@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from liverimg.assess.band import Band, show, unit_words
 from liverimg.assess.logic import three_way
 from liverimg.core.assessment import Verdict
-from liverimg.core.criteria import Threshold
+from liverimg.core.vocabulary import Threshold
 
 Thresholds = tuple[Threshold, ...]
 

@@ -11,21 +11,9 @@ from liverimg.assess.operators import Answer, compare
 from liverimg.assess.scores import STUDY
 from liverimg.assess.terms import Facts, number_band, sum_band, title_of, why_incomplete
 from liverimg.core.assessment import Part, Verdict
-from liverimg.core.criteria import (
-    AllOf,
-    AnyOf,
-    Compare,
-    Count,
-    Kind,
-    Not,
-    Number,
-    Rule,
-    Sum,
-    Term,
-    Vocabulary,
-    WordIs,
-)
+from liverimg.core.criteria import AllOf, AnyOf, Compare, Count, Kind, Not, Number, Rule, Sum, Term, WordIs
 from liverimg.core.measurement import Measurement, NotMeasured
+from liverimg.core.vocabulary import Vocabulary
 
 VERDICT_WORDS = {Verdict.MET: "met", Verdict.NOT_MET: "not met", Verdict.UNDETERMINED: "undetermined"}
 _STRADDLES = "the band reaches over the threshold"

@@ -8,9 +8,9 @@ from liverimg.assess.band import Band, show
 from liverimg.assess.clinical import Clinical
 from liverimg.assess.operators import compare
 from liverimg.core.assessment import Verdict
-from liverimg.core.criteria import Points, Score, ScorePart, Vocabulary
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.measurement import Measurement, NotMeasured
+from liverimg.core.vocabulary import Points, Score, ScorePart, Vocabulary
 
 STUDY = "study"
 GIVEN = "given in the clinical file"

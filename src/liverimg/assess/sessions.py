@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 from liverimg.assess.band import show
-from liverimg.core.criteria import Compare, CriteriaSet, Threshold
+from liverimg.core.criteria import Compare, CriteriaSet
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.sessions import SessionPlan
+from liverimg.core.vocabulary import Threshold
 
 
 @dataclass(frozen=True)

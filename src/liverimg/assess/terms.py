@@ -9,9 +9,10 @@ from liverimg.assess.band import Band, show, unit_words
 from liverimg.assess.clinical import Clinical
 from liverimg.assess.scores import GIVEN, STUDY, score_band
 from liverimg.core.catalogue import row_of
-from liverimg.core.criteria import Kind, Number, Over, Sum, Vocabulary
+from liverimg.core.criteria import Kind, Number, Over, Sum
 from liverimg.core.labels import Structure
 from liverimg.core.measurement import Lesion, Measured, Measurement, MeasurementSet, NotMeasured, find
+from liverimg.core.vocabulary import Vocabulary
 
 _COUNT = "tumour_count"
 _OVER_WORDS = {Over.MAX: "largest", Over.MIN: "smallest", Over.SUM: "sum"}

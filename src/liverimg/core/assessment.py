@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from liverimg.core.criteria import Threshold
 from liverimg.core.measurement import Measured
 from liverimg.core.sessions import SessionPlan
+from liverimg.core.vocabulary import Threshold
 
 
 class Verdict(StrEnum):

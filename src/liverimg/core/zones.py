@@ -84,7 +84,7 @@ class ZoneMap:
     def __post_init__(self) -> None:
         if self.array.shape != self.grid.shape:
             raise GridMismatchError(f"the zones have shape {self.array.shape}, their grid {self.grid.shape}")
-        values = [part.value for part in (*self.zones, *self.foci)]
+        values = [zone.value for zone in self.zones] + [focus.value for focus in self.foci]
         if len(set(values)) != len(values) or 0 in values:
             raise ValueError("each zone and focus wants a value of its own, and 0 means none")
         object.__setattr__(self, "array", read_only(self.array))

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from liverimg.core.catalogue import CodedConcept, QuantityRow
-from liverimg.core.criteria import ClinicalItem, Points, Score, ScorePart, Threshold, Vocabulary
 from liverimg.core.errors import RecordInvalidError
+from liverimg.core.vocabulary import ClinicalItem, Points, Score, ScorePart, Threshold, Vocabulary
 from liverimg.files.tables import Table, read_table
 
 _ITEM_KINDS = ("number", "word", "date", "days")

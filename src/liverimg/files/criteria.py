@@ -8,8 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from liverimg.core.criteria import Category, Choice, ClinicalItem, CriteriaSet, Criterion, Rule, Vocabulary
+from liverimg.core.criteria import Category, Choice, CriteriaSet, Criterion, Rule
 from liverimg.core.errors import RecordInvalidError
+from liverimg.core.vocabulary import ClinicalItem, Vocabulary
 from liverimg.files.bundled import package_data
 from liverimg.files.catalogue import clinical_item, lesion_sites, vocabulary
 from liverimg.files.rule_rows import RuleReader

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from liverimg.core.assessment import Assessment, Classification, Finding, NotApplied, Part, Verdict
-from liverimg.core.criteria import Threshold
 from liverimg.core.measurement import (
     EvidencePoint,
     Lesion,
@@ -17,6 +16,7 @@ from liverimg.core.measurement import (
     NotMeasured,
 )
 from liverimg.core.sessions import KeepOut, SessionPiece, SessionPlan
+from liverimg.core.vocabulary import Threshold
 from liverimg.files.records import Record
 
 SCHEMA_VERSION = "1.0"

@@ -23,11 +23,10 @@ from liverimg.core.criteria import (
     Rule,
     Sum,
     Term,
-    Threshold,
-    Vocabulary,
     WordIs,
 )
 from liverimg.core.errors import RecordInvalidError
+from liverimg.core.vocabulary import Threshold, Vocabulary
 from liverimg.files.catalogue import number
 from liverimg.files.tables import Table
 

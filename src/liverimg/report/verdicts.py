@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from liverimg.core.assessment import Classification, Finding, Verdict
-from liverimg.core.criteria import Threshold
 from liverimg.core.measurement import Measurement, NotMeasured
 from liverimg.core.sessions import SessionPlan
+from liverimg.core.vocabulary import Threshold
 from liverimg.report.content import ReportContent
 from liverimg.report.rows import KeyFigure, key_figures
 from liverimg.report.text import QuantityRow, Strings, band_text, quantity_rows, say, unit_label, value_text

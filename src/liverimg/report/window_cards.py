@@ -11,7 +11,8 @@ from liverimg.report.content import ReportContent
 from liverimg.report.overlays import LesionMask
 from liverimg.report.planes import Scene
 from liverimg.report.text import Strings, say
-from liverimg.report.window_figures import WindowPicture, WindowStudio, window_pictures
+from liverimg.report.window_figures import window_pictures
+from liverimg.report.window_studio import WindowPicture, WindowStudio
 
 _SHORT_MM = 1.5  # shorter stretches on the beam's axis are left out of the sentence
 

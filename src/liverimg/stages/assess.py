@@ -11,9 +11,10 @@ from typing import Any
 from liverimg.assess.clinical import Clinical, read_clinical
 from liverimg.assess.eligibility import assess_eligibility
 from liverimg.core.assessment import Assessment
-from liverimg.core.criteria import CriteriaSet, Vocabulary
+from liverimg.core.criteria import CriteriaSet
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.measurement import MeasurementSet
+from liverimg.core.vocabulary import Vocabulary
 from liverimg.files.catalogue import lesion_sites, vocabulary
 from liverimg.files.criteria import bundled_criteria, load_criteria, own_criteria
 from liverimg.files.result_records import assessment_to_record, measurements_from_record

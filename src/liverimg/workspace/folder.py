@@ -1,100 +1,23 @@
-"""The output folder of one study: the only room that knows a file name.
-
-A stage never writes into the folder itself. It fills a :class:`Draft`, which is fsynced and renamed into
-place when it is whole. The stage's old provenance is removed before the first rename and the new one written
-after the last, so a run killed at any moment leaves either the last whole state or a stage without
-provenance, which is simply run again.
-"""
+"""The output folder of one study, read under a lock and written in drafts."""
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from liverimg.core.errors import RecordInvalidError, WorkspaceError
 from liverimg.files import records
+from liverimg.workspace.artefact import Artefact, Provenance
+from liverimg.workspace.disk import fsync, hash_path, write_atomically
 
-_BLOCK = 1 << 20
 # What a run that finished no stage leaves behind.
 _NOTHING_YET = frozenset({"provenance", "log.txt"})
-
-
-class Artefact(StrEnum):
-    """Everything that a stage may leave for the next, by its place in the folder."""
-
-    STUDY = "study.json"
-    VOLUMES = "volumes"
-    CINES = "cines"
-    LABELS = "labels.nii.gz"
-    LABEL_NAMES = "labels.json"
-    LABEL_QUALITY = "label_quality.json"
-    CONFIDENCE = "confidence.nii.gz"
-    PHASES = "phases.json"
-    MEASUREMENTS = "measurements.json"
-    WINDOW = "window.json"
-    ASSESSMENT = "assessment.json"
-    REPORT = "report.html"
-    PERFUSION = "perfusion.json"
-    PERFUSION_MAPS = "perfusion"
-    PERFUSION_REPORT = "perfusion.html"
-    ALIGNMENT = "alignment.json"
-    ZONES = "zones.nii.gz"
-    ZONE_NAMES = "zones.json"
-    RESPONSE = "response.json"
-    MARGINS = "margins"
-    RESPONSE_REPORT = "response.html"
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """How a stage's outputs came to be.
-
-    Attributes:
-        stage: Name of the stage.
-        version: The stage's own version.
-        key: Hash of everything the outputs depend on.
-        reads: Hash of each artefact read.
-        writes: Hash of each artefact written.
-        depends_on: Hash of each input from outside the folder (study, model, criteria).
-        settings: The stage's settings, without paths.
-        software: Versions that took part.
-        details: What else is worth knowing, such as the seconds that it took.
-    """
-
-    stage: str
-    version: int
-    key: str
-    reads: Mapping[str, str]
-    writes: Mapping[str, str]
-    depends_on: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    software: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-def hash_file(path: Path) -> str:
-    """Sha256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def hash_tree(folder: Path) -> str:
-    """Sha256 over a folder: each file's relative name and content, in order of name; links not followed."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_file(path)}\n".encode())
-    return digest.hexdigest()
 
 
 class Workspace:
@@ -195,7 +118,7 @@ class Workspace:
 
     def hash_of(self, artefact: Artefact) -> str | None:
         """Hash of the artefact as it lies there now; None when it is missing."""
-        return _hash(self.path(artefact))
+        return hash_path(self.path(artefact))
 
     def is_accounted_for(self, artefact: Artefact, *, by: str) -> bool:
         """Whether a commit that was cut off explains what lies there now, or nothing lies there.
@@ -237,7 +160,7 @@ class Workspace:
 
     def remember(self, name: str, record: Mapping[str, Any]) -> None:
         """Writes a small record of our own into the provenance folder, whole or not at all."""
-        _write_atomically(self._provenance_folder / f"{name}.json", records.dump(record))
+        write_atomically(self._provenance_folder / f"{name}.json", records.dump(record))
 
     def recall(self, name: str) -> records.Record | None:
         """What :meth:`remember` wrote under that name."""
@@ -281,51 +204,28 @@ class Draft:
         """
         made = sorted(p.name for p in self.folder.iterdir())
         for path in (*self.folder.rglob("*"), self.folder):
-            _fsync(path)
+            fsync(path)
         root = self.workspace.folder
         # What the stage made before and does not make now would look like somebody's file; a run that is killed
         # after this finds its provenance untrue and goes through the stage again.
         before = self.workspace.provenance(self.stage)
         for name, content in (before.writes if before else {}).items():
-            if name in set(Artefact) - set(made) and _hash(root / name) == content:
+            if name in set(Artefact) - set(made) and hash_path(root / name) == content:
                 (root / name).unlink()
         # Hashed before anyone can see, and so correct, the outputs.
-        writes = {name: _hash(self.folder / name) or "" for name in made}
+        writes = {name: hash_path(self.folder / name) or "" for name in made}
         unfinished = f"{self.stage}.unfinished"
-        self.workspace.remember(unfinished, {name: [_hash(root / name), new] for name, new in writes.items()})
+        self.workspace.remember(unfinished, {name: [hash_path(root / name), new] for name, new in writes.items()})
         record_path = root / "provenance" / f"{self.stage}.json"
         with suppress(FileNotFoundError):
             record_path.unlink()
-        _fsync(record_path.parent)
+        fsync(record_path.parent)
         for name in made:
             target = root / name
             if target.is_dir():
                 target.rename(self.folder / f"replaced-{name}")
             (self.folder / name).rename(target)
-        _fsync(root)
+        fsync(root)
         record = asdict(provenance) | {"writes": writes}
-        _write_atomically(record_path, records.dump(record))
+        write_atomically(record_path, records.dump(record))
         (root / "provenance" / f"{unfinished}.json").unlink()
-
-
-def _hash(path: Path) -> str | None:
-    if path.is_dir():
-        return hash_tree(path)
-    return hash_file(path) if path.is_file() else None
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    _fsync(temporary)
-    temporary.rename(path)
-    _fsync(path.parent)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
