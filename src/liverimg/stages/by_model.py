@@ -99,13 +99,19 @@ def draw(
         _refuse(series, volume, bundle, rules)
     # Where tidying knew better, the network's own opinion of its label says nothing.
     confidence = np.where(labels.array == segmentation.labels.array, segmentation.confidence, np.uint8(0))
+    quality = _quality(segmentation, labels, bundle, table)
+    return Drawn(labels, quality, confidence, segmentation.phases, bundle.unproven)
+
+
+def _quality(segmentation: Segmentation, labels: LabelMap, bundle: Bundle, table: Mapping[str, Any]) -> LabelQuality:
+    """What is known of the labels' trustworthiness: from calibration, from this image, and from what is missing."""
     not_visible = {
         structure: "the model did not find it on this image; it may still be there"
         for structure in labels.structures
         if not labels.has(structure)
     }
     errors, lesion_errors = case_errors_mm(segmentation, labels)
-    quality = LabelQuality(
+    return LabelQuality(
         origin="model",
         surface_error_mm={**bundle.surface_error_mm, **errors},
         lesion_error_mm=lesion_errors,
@@ -115,7 +121,6 @@ def draw(
         model=f"{bundle.name} {bundle.version}",
         findings=_left_out(segmentation.phases),
     )
-    return Drawn(labels, quality, confidence, segmentation.phases, bundle.unproven)
 
 
 def case_errors_mm(segmentation: Segmentation, labels: LabelMap) -> tuple[dict[Structure, float], dict[str, float]]:
