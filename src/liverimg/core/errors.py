@@ -69,6 +69,12 @@ class RecordInvalidError(InputRefusedError):
     """A JSON or TOML record does not keep its schema."""
 
 
+class PeerError(LiverimgError):
+    """An archive or another DICOM node can't be reached, does not want us, or did not do what was asked."""
+
+    exit_code = ExitCode.NEEDS_A_PERSON
+
+
 class WorkspaceError(LiverimgError):
     """The output folder cannot be written, or holds another study."""
 
