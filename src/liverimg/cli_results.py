@@ -1,4 +1,4 @@
-"""The commands about rules and results: ``liverimg criteria``, ``export`` and ``validate``."""
+"""The commands about rules and results: ``liverimg criteria``, ``transducers``, ``export`` and ``validate``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from liverimg.cli_options import CriteriaOption
+from liverimg.cli_options import CriteriaOption, TransducersOption
 from liverimg.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +39,25 @@ def criteria(
     from liverimg.terminal_criteria import show_criteria
 
     show_criteria(tables)
+
+
+def transducers(
+    own: TransducersOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the transducers that the acoustic window can be looked for with, and where their figures are from."""
+    from dataclasses import asdict
+
+    from liverimg.files.transducers import read_transducers
+
+    found = list(read_transducers(own).values())
+    if as_json:
+        record = {"transducers": [asdict(transducer) for transducer in found]}
+        sys.stdout.write(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+        return
+    from liverimg.terminal_criteria import show_transducers
+
+    show_transducers(found)
 
 
 def _record(table: CriteriaSet) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Fixtures of the DICOM room."""
 
 import importlib.util
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from liverimg.cli import main
 from liverimg.dicom.phase import PhaseRules
 
 
@@ -38,3 +40,19 @@ def rules(repository: Path) -> PhaseRules:
     """The phase rules as they are shipped."""
     text = (repository / "src" / "liverimg" / "data" / "phases.toml").read_text(encoding="utf-8")
     return PhaseRules.from_table(tomllib.loads(text))
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, assessed: Path, sample: Path) -> Path:
+    """The sample's results, published with everything this machine can make; not to be changed by tests."""
+    out = tmp_path_factory.mktemp("published") / "out"
+    shutil.copytree(assessed, out)
+    before = sys.argv
+    sys.argv = ["liverimg", "publish", str(out), "--study", str(sample / "pre_ct")]
+    try:
+        main()
+    except SystemExit as leaving:
+        assert not leaving.code
+    finally:
+        sys.argv = before
+    return out

@@ -152,7 +152,9 @@ def _moved(build: ModuleType, offsets_mm: Any) -> Any:
 def test_ten_micrometres_of_jitter_are_left_alone(tmp_path: Path, build: ModuleType, rules: PhaseRules) -> None:
     jitter = np.random.default_rng(0).uniform(-0.01, 0.01, (8, 3))
     build.write_series(tmp_path, edit=_moved(build, jitter))
-    assert flags_of(read_study(tmp_path, phase_rules=rules)) == set()
+    found = read_study(tmp_path, phase_rules=rules)
+    assert flags_of(found) == set()
+    assert found.study.series[0].widest_gap_mm is None
     values = build.values_on(build.PLAIN_GRID, seed=1)
     build.same_in_space(one_volume(tmp_path, rules), build.PLAIN_GRID, values, tolerance_mm=0.02)
 
@@ -164,6 +166,7 @@ def test_visible_jitter_is_resampled_and_flagged(tmp_path: Path, build: ModuleTy
     build.write_series(tmp_path, values=ramp, edit=_moved(build, shift_mm))
     found = read_study(tmp_path, phase_rules=rules)
     assert flags_of(found) == {"derived_from_uneven_slices"}
+    assert found.study.series[0].widest_gap_mm == pytest.approx(2.5 + 0.6)
     volume = load_volume(found.stacks[0])
     _assert_ramp(volume)
 

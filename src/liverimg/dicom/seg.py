@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from highdicom.seg import Segmentation, SegmentationTypeValues, segread
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from liverimg.core.drawing import Drawing, Drawings
 from liverimg.core.errors import InputRefusedError
@@ -27,6 +28,7 @@ _MOST_VOXELS: Final = 1 << 30
 # In voxels: decimal strings of 16 characters and single precision leave far less.
 _ON_THE_SLICE: Final = 0.05
 _HALF: Final = 0.5
+_NOWHERE: Final = "2.25.3"
 
 
 def read_seg(path: Path, *, on: Grid, drawn_on_it: bool) -> Drawings:
@@ -45,7 +47,7 @@ def read_seg(path: Path, *, on: Grid, drawn_on_it: bool) -> Drawings:
     """
     try:
         with quiet():
-            seg = segread(path)
+            seg = _opened(path)
             if seg.is_tiled:
                 raise InputRefusedError(f"{path.name} outlines a microscope slide, expected a CT or MR series")
             geometry = seg.get_volume_geometry()
@@ -60,7 +62,10 @@ def read_seg(path: Path, *, on: Grid, drawn_on_it: bool) -> Drawings:
     if np.prod([float(n) for n in geometry.spatial_shape]) > _MOST_VOXELS:
         raise InputRefusedError(f"the frames of {path.name} lie too far apart for one volume; export it anew")
     k, j, i = (int(n) for n in geometry.spatial_shape)
-    own = Grid((k, j, i), np.asarray(geometry.affine, dtype=float), str(seg.get("FrameOfReferenceUID", "")) or None)
+    frame_uid = str(seg.get("FrameOfReferenceUID", ""))
+    own = Grid(
+        (k, j, i), np.asarray(geometry.affine, dtype=float), frame_uid if frame_uid not in ("", _NOWHERE) else None
+    )
     slices = _slices_on(own, on) if drawn_on_it else None
     voxels = _decoder(path, seg)
     drawings = tuple(_drawing(item, voxels, slices, on) for item in items)
@@ -68,6 +73,16 @@ def read_seg(path: Path, *, on: Grid, drawn_on_it: bool) -> Drawings:
     if seg.segmentation_type is SegmentationTypeValues.FRACTIONAL:
         notes = (f"{path.name} holds fractions: a voxel counts as drawn from one half on.",)
     return Drawings(drawings, own if slices is None else on, notes)
+
+
+def _opened(path: Path) -> Segmentation:
+    """The object; one without a frame of reference, which the standard allows, gets the stand-in highdicom wants."""
+    seg = segread(path)
+    if "FrameOfReferenceUID" in seg:
+        return seg
+    dataset = dcmread(path)
+    dataset.FrameOfReferenceUID = _NOWHERE
+    return Segmentation.from_dataset(dataset, copy=False)
 
 
 def _slices_on(own: Grid, on: Grid) -> NDArray[np.int64] | None:

@@ -90,6 +90,8 @@ def _series(
         time_s=None if moment.time_s is None else moment.time_s - zero_s,
         number=number + 1,
         series_number=first.series_number,
+        slice_thickness_mm=first.thickness_mm or None,
+        widest_gap_mm=stack.widest_gap_mm,
     )
 
 

@@ -56,6 +56,13 @@ class Stack:
     flags: tuple[Flag, ...]
     regularisation: Regularisation | None = None
 
+    @property
+    def widest_gap_mm(self) -> float | None:
+        """Widest distance between two slices where they are resampled to even ones; None where they are even."""
+        if self.regularisation is None or self.regularisation.spacing_mm is None:
+            return None
+        return float(np.diff(self.regularisation.depth_mm).max())
+
 
 def positions_mm(frames: tuple[Frame, ...]) -> FloatArray:
     """Centres of the first pixels, shape (n, 3)."""
