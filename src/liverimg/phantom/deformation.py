@@ -34,6 +34,21 @@ class StillBall:
     fade_mm: float
 
 
+@dataclass(frozen=True)
+class Squeeze:
+    """Tissue drawn together around a centre, as an ablation zone shrinks.
+
+    Attributes:
+        centre_lps_mm: In the body as built.
+        share: How much shorter distances are near the centre, 0 to 1.
+        spread_mm: Standard deviation over which it fades; most displacement is at this distance.
+    """
+
+    centre_lps_mm: tuple[float, float, float]
+    share: float
+    spread_mm: float
+
+
 @dataclass(frozen=True, eq=False)
 class Deformation:
     """A rigid motion followed by pushes that leave some balls still.
@@ -44,6 +59,7 @@ class Deformation:
         pivot_lps_mm: Centre of the rotation, shape (3,).
         pushes: The smooth part.
         still: Where the smooth part vanishes, so that distances there are kept.
+        squeezes: Where tissue has shrunk; balls that are still don't stop that.
     """
 
     rotation: FloatArray = field(repr=False)
@@ -51,6 +67,7 @@ class Deformation:
     pivot_lps_mm: FloatArray
     pushes: tuple[Push, ...]
     still: tuple[StillBall, ...] = ()
+    squeezes: tuple[Squeeze, ...] = ()
 
     @property
     def rigid(self) -> FloatArray:
@@ -63,7 +80,9 @@ class Deformation:
     @property
     def most_mm(self) -> float:
         """Upper bound of the smooth displacement."""
-        return float(sum(np.linalg.norm(p.vector_mm) for p in self.pushes))
+        # A squeeze is strongest at its spread: spread * exp(-1/2).
+        squeezed = sum(s.share / (1 - s.share) * s.spread_mm * np.exp(-0.5) for s in self.squeezes)
+        return float(sum(np.linalg.norm(p.vector_mm) for p in self.pushes) + squeezed)
 
     @cached_property
     def steepness(self) -> float:
@@ -89,7 +108,15 @@ class Deformation:
             away = np.sqrt((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2)
             t = np.clip((away - ball.radius_mm) / ball.fade_mm, 0, 1)
             share *= t * t * (3 - 2 * t)
-        return np.stack([component * share for component in total], axis=-1)
+        total = [component * share for component in total]
+        for squeeze in self.squeezes:
+            a, b, c = squeeze.centre_lps_mm
+            away2 = (x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2
+            # Seen from the shrunk tissue, places were further out.
+            wider = squeeze.share / (1 - squeeze.share) * np.exp(away2 / (-2 * squeeze.spread_mm**2))
+            for axis, part in enumerate((x - a, y - b, z - c)):
+                total[axis] = total[axis] + wider * part
+        return np.stack(total, axis=-1)
 
     def to_built(self, points: ArrayLike) -> FloatArray:
         """Takes places of the later examination, shape (..., 3), to the body as it was built."""

@@ -57,6 +57,9 @@ class Tissue(StrEnum):
     METASTASIS_CORE = "metastasis_core"
     ABLATED = "ablated"
     ABLATED_CORE = "ablated_core"
+    OLD_BLOOD = "old_blood"
+    IODISED_OIL = "iodised_oil"
+    ABLATION_RIM = "ablation_rim"
 
 
 @dataclass(frozen=True)
