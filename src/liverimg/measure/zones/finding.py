@@ -1,0 +1,201 @@
+"""Where in the liver nothing enhances, on coarse voxels.
+
+With an unenhanced phase every other phase says how much of the liver's own rise a place has; without one it says how
+dark the place is against the liver of the same phase, which is weaker: old blood is not darker. Phases are added in
+proportion to how far the liver's rise stands out of their noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cc3d
+import edt
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, gaussian_filter, maximum
+
+from liverimg.core.grid import Grid
+from liverimg.core.labels import BoolArray, Structure
+from liverimg.core.nearest import on_grid
+from liverimg.core.study import Phase
+from liverimg.measure.phases import PhaseImage
+from liverimg.measure.zones.site import Site
+from liverimg.measure.zones.sorting import Part
+from liverimg.registration.resample import sampled, thinned, window_of
+
+FloatArray = NDArray[np.float32]
+
+ENHANCED = (Phase.EARLY_ARTERIAL, Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED, Phase.HEPATOBILIARY)
+_MAD_TO_SD = 1.4826  # median absolute deviation to the standard deviation of a normal distribution
+_INLIER = 2.5  # standard deviations
+_FEWEST_VOXELS = 200
+_FACES = 6
+_PER_CENT = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The liver on coarse voxels.
+
+    Attributes:
+        grid: Of the voxels.
+        liver: The liver with all that lies in it.
+        take_up: Of each place against the liver around: 0 dead, 1 as the liver; NaN where no phase tells.
+        dead: Places that do not enhance.
+        by_rise: Whether an unenhanced phase was there to count from.
+        phases: Phases that took part.
+    """
+
+    grid: Grid
+    liver: BoolArray = field(repr=False)
+    take_up: FloatArray = field(repr=False)
+    dead: BoolArray = field(repr=False)
+    by_rise: bool
+    phases: tuple[Phase, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One phase on coarse voxels: its values, the liver's own level at each place, and the noise."""
+
+    values: FloatArray
+    level: FloatArray
+    noise: float
+
+
+def search(site: Site) -> Search | str:
+    """Searches the whole liver; says why not where no phase can tell."""
+    rules = site.rules.finding
+    grid = site.grid.resampled(np.maximum(site.grid.spacing_mm, rules.coarse_mm))
+    liver = on_grid(site.liver, site.grid, grid)
+    parenchyma = on_grid(site.scene.mask(site.box, Structure.LIVER), site.grid, grid) & liver
+    pure = _inside(parenchyma, grid, rules.border_mm)
+    if np.count_nonzero(pure) < _FEWEST_VOXELS:
+        return "too little liver is free of vessels, lesions and its own border to compare with"
+    readings = {p: _reading(image, grid, liver, pure, site) for p, image in site.phases.items()}
+    before = readings.get(Phase.UNENHANCED)
+    after = {p: r for p, r in readings.items() if p in ENHANCED}
+    if not after:
+        return "the study has no phase known to be taken after contrast, so nothing can be said of enhancement"
+    if before is not None:
+        take_up, noise, enhancing = _by_rise(before, after, site)
+        least = rules.dead_share
+    else:
+        take_up, noise, enhancing = _by_darkness(after, site)
+        least = 1 - rules.dark_share
+    if not noise * rules.guard < 1 - least:
+        return f"the liver's rise is too faint (its noise is {noise:.2f} of it) to tell what does not enhance"
+    seen = np.isfinite(take_up)
+    dead = liver & seen & (take_up < least) & ~enhancing
+    return Search(grid, liver, take_up, dead, before is not None, tuple(after))
+
+
+def pieces(found: Search, *, least_ml: float, least_depth_mm: float) -> list[Part]:
+    """Connected parts of what does not enhance, the largest first; no thin sheets, such as clefts and borders."""
+    parts = cc3d.connected_components(np.pad(found.dead, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
+    volumes = np.bincount(parts.ravel()) * found.grid.voxel_ml
+    volumes[0] = 0
+    deepest = maximum(_depth_mm(found.dead, found.grid), parts, np.arange(len(volumes)))
+    order = [
+        int(n) for n in np.argsort(-volumes, kind="stable") if volumes[n] >= least_ml and deepest[n] >= least_depth_mm
+    ]
+    return [Part(n, float(volumes[n]), np.asarray(parts == n)) for n in order]
+
+
+def _by_rise(before: Reading, after: Mapping[Phase, Reading], site: Site) -> tuple[FloatArray, float, BoolArray]:
+    """Share of the liver's rise, its noise, and what rises so much in one phase that it is alive."""
+    sure = site.rules.enhancement.enhancing_sure_hu if site.is_ct else site.rules.enhancement.enhancing_sure_percent
+    total = np.zeros_like(before.values)
+    whole = np.zeros_like(before.values)
+    alive = np.zeros(before.values.shape, dtype=bool)
+    weights = 0.0
+    for reading in after.values():
+        rise = reading.values - before.values
+        own = reading.level - before.level
+        noise2 = reading.noise**2 + before.noise**2
+        strength = max(0.0, float(np.median(own))) / noise2
+        good = np.isfinite(rise)
+        total[good] += np.float32(strength) * rise[good]
+        whole[good] += np.float32(strength) * own[good]
+        weights += strength * float(np.median(own))
+        unit = np.float32(1.0) if site.is_ct else np.maximum(before.level, 1) / np.float32(_PER_CENT)
+        with np.errstate(invalid="ignore"):
+            alive |= rise > sure * unit + site.rules.finding.guard * np.sqrt(noise2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(whole > 0, total / whole, np.nan).astype(np.float32)
+    return share, float(1 / np.sqrt(weights)) if weights > 0 else float("inf"), alive
+
+
+def _by_darkness(after: Mapping[Phase, Reading], site: Site) -> tuple[FloatArray, float, BoolArray]:
+    """The same without an unenhanced phase: 0 as dark as dead tissue, 1 as the liver."""
+    rules = site.rules.finding
+    first = next(iter(after.values()))
+    total, whole = np.zeros_like(first.values), np.zeros_like(first.values)
+    alive = np.zeros(first.values.shape, dtype=bool)
+    weights = 0.0
+    for reading in after.values():
+        gap = reading.level - rules.dead_hu if site.is_ct else reading.level * (1 - rules.dead_percent / _PER_CENT)
+        typical = max(0.0, float(np.median(gap)))
+        strength = typical / reading.noise**2
+        good = np.isfinite(reading.values)
+        total[good] += np.float32(strength) * (reading.values - reading.level + gap)[good]
+        whole[good] += np.float32(strength) * gap[good]
+        weights += strength * typical
+        least = site.rules.focus.hyper_hu if site.is_ct else reading.level * site.rules.focus.hyper_percent / _PER_CENT
+        with np.errstate(invalid="ignore"):
+            alive |= reading.values - reading.level > least + rules.guard * reading.noise
+            if not site.is_ct:  # fluid and fat are far darker than dead tissue
+                alive |= reading.values < reading.level * rules.dent_least_percent / _PER_CENT
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(whole > 0, total / whole, np.nan).astype(np.float32)
+    return share, float(1 / np.sqrt(weights)) if weights > 0 else float("inf"), alive
+
+
+def _reading(image: PhaseImage, grid: Grid, liver: BoolArray, pure: BoolArray, site: Site) -> Reading:
+    rules = site.rules.finding
+    values = _coarse(image, grid)
+    if site.is_ct:
+        # Gas and oil are no degrees of enhancement: beyond these limits a value says no more.
+        values = np.clip(values, np.float32(-200), np.float32(400))
+    values = _smoothed(values, liver & np.isfinite(values), rules.smoothing_mm / grid.spacing_mm)
+    inside = values[pure & np.isfinite(values)]
+    middle = float(np.median(inside))
+    spread = _MAD_TO_SD * float(np.median(np.abs(inside - middle)))
+    usual = pure & (np.abs(values - middle) <= _INLIER * spread)
+    level = _smoothed(values, usual, rules.level_mm / grid.spacing_mm, otherwise=middle)
+    rest = (values - level)[usual]
+    return Reading(values, level, max(_MAD_TO_SD * float(np.median(np.abs(rest))), 1e-3))
+
+
+def _coarse(image: PhaseImage, grid: Grid) -> FloatArray:
+    """An image on coarse voxels, averaged on the way; NaN where it does not reach."""
+    window = window_of(grid, image.volume.grid, shift_lps_mm=image.shift_lps_mm)
+    if window is None:
+        return np.full(grid.shape, np.nan, dtype=np.float32)
+    part = image.volume.array[window]
+    own = image.volume.grid.cropped([w.start for w in window], (part.shape[0], part.shape[1], part.shape[2]))
+    small, small_grid = thinned(part, own, spacing_mm=float(grid.spacing_mm.min()))
+    values, seen = sampled(small, small_grid, grid, shift_lps_mm=image.shift_lps_mm)
+    values[~seen] = np.nan
+    return values
+
+
+def _smoothed(
+    values: FloatArray, within: BoolArray, sigma: NDArray[np.float64], *, otherwise: float = float("nan")
+) -> FloatArray:
+    """Smoothed with what lies within only; what is too far from it takes another value."""
+    weight = gaussian_filter(within.astype(np.float32), sigma, truncate=3.0)
+    total = gaussian_filter(np.where(within, values, np.float32(0)), sigma, truncate=3.0)
+    return np.where(weight > 1e-4, total / np.maximum(weight, np.float32(1e-4)), np.float32(otherwise))
+
+
+def _depth_mm(mask: BoolArray, grid: Grid) -> FloatArray:
+    distance = edt.edt(np.ascontiguousarray(np.pad(mask, 1)), anisotropy=tuple(float(s) for s in grid.spacing_mm))
+    return np.asarray(distance[1:-1, 1:-1, 1:-1])
+
+
+def _inside(mask: BoolArray, grid: Grid, depth_mm: float) -> BoolArray:
+    inner = np.asarray(_depth_mm(mask, grid) > depth_mm)
+    return inner if np.count_nonzero(inner) >= _FEWEST_VOXELS else np.asarray(binary_erosion(mask))
