@@ -1,6 +1,6 @@
 """How the names of branches agree with what is known: phantoms, reference bodies, Couinaud segments of real livers.
 
-Usage: ``python -m benchmarks.branch_names [--phantoms 6] [--shared ../shared/data]``
+Usage: ``python -m benchmarks.branch_names [--phantoms 6] [--spoilt COUNT] [--shared ../shared/data]``
 
 * Phantoms: every capsule of the trees knows its branch. Shares by volume.
 * Reference bodies (HuBMAP, Visible Human): portal and hepatic veins are named in the meshes.
@@ -8,11 +8,13 @@ Usage: ``python -m benchmarks.branch_names [--phantoms 6] [--shared ../shared/da
   the cheapest path to two seeds, a thick place at the top and the thickest place lower down, which stand for cava
   and stem. What is counted is therefore parting and naming together: right portal branch in segments 5 to 8, left in
   2 to 4; right hepatic vein in 5 to 8, middle in 4, 5 and 8, left in 2 to 4.
+* ``--spoilt``: phantoms and reference bodies with labels spoilt as models spoil them (``branch_degraded``).
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 import edt
 import nibabel
 import numpy as np
+from benchmarks.branch_degraded import SPOILINGS, TREES, Spoiling, spoilt
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
@@ -139,41 +142,117 @@ def phantoms(count: int) -> None:
             print(f"| phantom {seed}, slices {slices:g} mm | {structure} | {shares(tree, truth)} |", flush=True)
 
 
+def spoilt_trees(count: int, folder: Path) -> None:
+    """Prints, for each way of spoiling, the shares of named volume: right, without a name, wrong."""
+    whole = [phantom_with_truth(seed) for seed in range(101, 101 + count)]
+    if folder.is_dir():
+        whole += [body_with_truth(folder, sex) for sex in ("F", "M")]
+    print("| spoilt | tree | right | no name | wrong | trees with 10 % wrong | of |\n|---|---|---|---|---|---|---|")
+    for spoiling in SPOILINGS:
+        rows = [_judged(labels, bits, spoiling, seed) for seed, (labels, bits) in enumerate(whole)]
+        for structure in TREES:
+            shares_of = np.array([row[structure] for row in rows if structure in row])
+            if not len(shares_of):
+                continue
+            right, none, wrong = shares_of.mean(axis=0)
+            bad = int((shares_of[:, 2] >= 0.1).sum())
+            print(
+                f"| {spoiling.__name__} | {structure} | {right:.1%} | {none:.1%} | {wrong:.1%} | {bad} | "
+                f"{len(shares_of)} |",
+                flush=True,
+            )
+
+
+def _judged(
+    labels: LabelMap, bits: Mapping[Structure, np.ndarray], spoiling: Spoiling, seed: int
+) -> dict[Structure, tuple[float, float, float]]:
+    """Shares of each spoilt tree's voxels with the right name, none, a wrong one; trunk for branch counts as right.
+
+    What belongs to the other tree is right without a name.
+    """
+    made = spoilt(labels, bits, spoiling, seed=seed)
+    trees, upright = trees_of(made), Scene.of(made).grid
+    found = {}
+    for structure in TREES:
+        tree = trees.get(structure)
+        if tree is None:
+            continue
+        voxels = np.argwhere(made.array == made.structures[structure])
+        at = np.rint(upright.lps_mm_to_index(made.grid.index_to_lps_mm(voxels))).astype(int)
+        marks = tree.marks[tree.cells.of_voxels(at)]
+        other_tree = next(t for t in TREES if t != structure)
+        own, other = (bits[t][tuple(voxels.T)] for t in (structure, other_tree))
+        fork = 1 if structure is Structure.PORTAL_VEIN else 0
+        named, alien = marks > 0, other > 0
+        fits = (own > 0) & ((marks & own > 0) | (((marks | own) & fork) > 0))
+        parts = (named & fits) | (~named & alien), ~named & ~alien, named & ~fits
+        right, none, wrong = (float(part.mean()) for part in parts)
+        found[structure] = (right, none, wrong)
+    return found
+
+
+def phantom_with_truth(seed: int) -> tuple[LabelMap, dict[Structure, np.ndarray]]:
+    """A phantom's labels, and the branch of each voxel of its veins as a bit."""
+    scene = random_scene(seed)
+    slices = (1.5, 2.5, 4.0, 5.0)[seed % 4]
+    grid = Grid.from_axes(
+        (int(330 / slices), 280, 280), spacing_mm=(slices, 1.4, 1.4), origin_lps_mm=(-196.0, -196.0, -180.0)
+    )
+    labels = exact_labels(scene, grid)
+    bits = {}
+    for structure, tubes, of_capsule in (
+        (Structure.PORTAL_VEIN, scene.portal_veins, portal_truth(scene.portal_veins)),
+        (Structure.HEPATIC_VEIN, scene.hepatic_veins, hepatic_truth(scene.hepatic_veins)),
+    ):
+        voxels = np.argwhere(labels.array == labels.structures[structure])
+        found = np.zeros(grid.shape, dtype=np.uint8)
+        found[tuple(voxels.T)] = of_capsule[nearest_capsule(grid.index_to_lps_mm(voxels), tubes)]
+        bits[structure] = found
+    return labels, bits
+
+
 def reference_bodies(folder: Path) -> None:
     """Prints the rows of the two reference bodies."""
     for sex in ("F", "M"):
-        vessels = read_triangles(folder / f"VH_{sex}_Blood_Vasculature_Liver.glb")
-        liver = np.concatenate(
-            [t for n, t in read_triangles(folder / f"VH_{sex}_Liver.glb").items() if "ligament" not in n]
-        )
-        named = {
-            structure: [
-                np.concatenate([vessels[f"VH_{sex}_{n}"] for n in names.split("|") if f"VH_{sex}_{n}" in vessels])
-                for names in parts
-            ]
-            for structure, parts in MESHES.items()
-        }
-        everything = np.concatenate([liver, *(t for parts in named.values() for t in parts)]).reshape(-1, 3)
-        first, spacing = everything.min(axis=0) - 15, 1.2
-        shape = tuple(int(n) for n in np.ceil((everything.max(axis=0) + 15 - first) / spacing)[::-1])
-        array = filled(painted(liver, first, shape, spacing)).astype(np.uint8)
-        truth = np.zeros(shape, dtype=np.uint8)
-        for structure, parts in named.items():
-            for bit, triangles in zip((1, 2, 4), parts, strict=True):
-                surface = painted(triangles, first, shape, spacing)
-                array[surface], truth[surface] = CODES[structure], bit
-                inside = filled(surface)
-                array[inside], truth[inside] = CODES[structure], bit
-        _cava_where_the_veins_meet(array, truth, spacing)
-        grid = Grid.from_axes(shape, spacing_mm=(spacing,) * 3, origin_lps_mm=tuple(first))  # type: ignore[arg-type]
-        trees = trees_of(LabelMap(array, grid, CODES))
+        labels, bits = body_with_truth(folder, sex)
+        trees = trees_of(labels)
         for structure in MESHES:
             tree = trees[structure]
-            index = np.rint(grid.lps_mm_to_index(tree.cells.points_lps_mm)).astype(int)
+            index = np.rint(labels.grid.lps_mm_to_index(tree.cells.points_lps_mm)).astype(int)
             print(
-                f"| reference body {sex} | {structure} | {shares(tree, truth[tuple(index.T)].astype(int))} |",
+                f"| reference body {sex} | {structure} | {shares(tree, bits[structure][tuple(index.T)].astype(int))} |",
                 flush=True,
             )
+
+
+def body_with_truth(folder: Path, sex: str) -> tuple[LabelMap, dict[Structure, np.ndarray]]:
+    """A reference body's labels, and the branch of each voxel of its veins as a bit."""
+    vessels = read_triangles(folder / f"VH_{sex}_Blood_Vasculature_Liver.glb")
+    liver = np.concatenate(
+        [t for n, t in read_triangles(folder / f"VH_{sex}_Liver.glb").items() if "ligament" not in n]
+    )
+    named = {
+        structure: [
+            np.concatenate([vessels[f"VH_{sex}_{n}"] for n in names.split("|") if f"VH_{sex}_{n}" in vessels])
+            for names in parts
+        ]
+        for structure, parts in MESHES.items()
+    }
+    everything = np.concatenate([liver, *(t for parts in named.values() for t in parts)]).reshape(-1, 3)
+    first, spacing = everything.min(axis=0) - 15, 1.2
+    shape = tuple(int(n) for n in np.ceil((everything.max(axis=0) + 15 - first) / spacing)[::-1])
+    array = filled(painted(liver, first, shape, spacing)).astype(np.uint8)
+    truth = np.zeros(shape, dtype=np.uint8)
+    for structure, parts in named.items():
+        for bit, triangles in zip((1, 2, 4), parts, strict=True):
+            surface = painted(triangles, first, shape, spacing)
+            array[surface], truth[surface] = CODES[structure], bit
+            inside = filled(surface)
+            array[inside], truth[inside] = CODES[structure], bit
+    _cava_where_the_veins_meet(array, truth, spacing)
+    grid = Grid.from_axes(shape, spacing_mm=(spacing,) * 3, origin_lps_mm=tuple(first))  # type: ignore[arg-type]
+    bits = {structure: np.where(array == CODES[structure], truth, 0) for structure in MESHES}
+    return LabelMap(array, grid, CODES), bits
 
 
 def _cava_where_the_veins_meet(array: np.ndarray, truth: np.ndarray, spacing: float) -> None:
@@ -250,17 +329,17 @@ def _parted(cells: Cells) -> dict[Structure, Marks]:
     stem = int(below[np.argmax(cells.radius_mm[below])])
     tree = grown(cells, np.array([top, stem]))
     root = tree.inherited({top: 1, stem: 2})
-    found = {}
+    found, rules = {}, MeasureSettings.from_table(read_table("measure")).branches
     for structure, number, seed in ((Structure.PORTAL_VEIN, 2, stem), (Structure.HEPATIC_VEIN, 1, top)):
         mine = root == number
         links = cells.links[mine[cells.links].all(axis=1)]
         part = replace(cells, links=links, piece=np.where(mine, 0, 1))
         near = np.linalg.norm(points - points[seed], axis=1) <= _SEED_MM
         if structure is Structure.PORTAL_VEIN:
-            found[structure] = mark_portal(part, mine & ~near)
+            found[structure] = mark_portal(part, mine & ~near, rules)
         else:
             cava = replace(part, points_lps_mm=points[near], radius_mm=cells.radius_mm[near])
-            found[structure] = mark_hepatic(part, mine, cava)
+            found[structure] = mark_hepatic(part, mine, cava, rules)
     return found
 
 
@@ -268,8 +347,12 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--phantoms", type=int, default=6)
+    parser.add_argument("--spoilt", type=int, metavar="COUNT", help="spoil so many phantoms and the reference bodies")
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
     options = parser.parse_args()
+    if options.spoilt is not None:
+        spoilt_trees(options.spoilt, options.shared / "meshes_hubmap")
+        return
     print("| tree | structure | by volume |\n|---|---|---|")
     if (options.shared / "meshes_hubmap").is_dir():
         reference_bodies(options.shared / "meshes_hubmap")

@@ -49,8 +49,8 @@ class Crossing:
 
     @property
     def gap_mm(self) -> float:
-        """Between the surfaces; 0 where they cross."""
-        return max(0.0, self.axis_mm - self.sphere_mm - self.tube_mm)
+        """Least signed distance of the sphere's points to the tube: below 0 the depth, to the axis at most."""
+        return max(0.0, self.axis_mm - self.sphere_mm) - self.tube_mm
 
     @property
     def crosses(self) -> bool:
@@ -73,16 +73,19 @@ class Crossing:
         nearest = abs(self.axis_mm - self.tube_mm)
         return 2 * float(np.sqrt(max(0.0, self.sphere_mm**2 - nearest**2)))
 
-    def labels(self, grid: Grid) -> LabelMap:
-        """Drawn by voxel centres; where the two cross, the voxels are the vessel's."""
+    def labels(self, grid: Grid, *, over: bool = False) -> LabelMap:
+        """Drawn by voxel centres; where the two cross, the voxels are the vessel's, or the lesion's drawn over it."""
         index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1)
         points = grid.index_to_lps_mm(index)
         off = points - self.turn[1] * self.axis_mm
         along = off @ self.turn[0]
         away = np.linalg.norm(off - along[..., None] * self.turn[0], axis=-1)
         array = np.zeros(grid.shape, np.uint8)
-        array[np.linalg.norm(points, axis=-1) <= self.sphere_mm] = TUMOUR
+        sphere = np.linalg.norm(points, axis=-1) <= self.sphere_mm
+        array[sphere] = TUMOUR
         array[(away <= self.tube_mm) & (np.abs(along) <= self.half_mm)] = VEIN
+        if over:
+            array[sphere] = TUMOUR
         return LabelMap(array, grid, {Structure.TUMOUR: TUMOUR, Structure.PORTAL_VEIN: VEIN})
 
 
@@ -144,10 +147,13 @@ def main() -> None:
         slices = SLICES_MM[n % 5]
         reach = max(scene.sphere_mm, scene.axis_mm + scene.tube_mm) + _ROOM_MM * 0.6
         grid = random_grid(rng, reach, slices_mm=slices)
-        found = measured(scene.labels(grid), settings)
+        over = n % 4 == 3
+        found = measured(scene.labels(grid, over=over), settings)
         voxel = float(np.cbrt(np.prod(grid.spacing_mm)))
         for name, truth in truths(scene).items():
-            title = name + (" (crossing)" if touching else "")
+            if over and not name.startswith("distance"):
+                continue  # of a tube that is drawn in part, width and contact have no closed form
+            title = name + (" (lesion over tube)" if over else " (crossing)" if touching else "")
             if name not in found:
                 missing[title] += 1
                 continue

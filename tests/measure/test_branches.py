@@ -170,6 +170,47 @@ def test_without_a_right_branch_nothing_is_called_left(array, settings):
     assert not tree.marks.any()
 
 
+BRIDGE = [((-66.0, 24.0, -18.0), (-72.0, 14.0, -10.0), 1.2), ((-72.0, 14.0, -10.0), (-76.0, 8.0, -6.0), 1.5)]
+
+
+def test_a_hepatic_vein_drawn_into_the_portal_tree_gets_none_of_its_names(array, settings):
+    """The right hepatic vein hangs on a right portal twig: the way to it is narrow and grows wide again."""
+    merged = array.copy()
+    painted(merged, HEPATIC[Branch.RIGHT_HEPATIC] + BRIDGE, 4)
+    tree = name_trees(body_of(merged, settings))[Structure.PORTAL_VEIN]
+    assert tree.reason == ""
+    assert named_at(tree, (-36.0, 26.0, 30.0)) == ()
+    assert named_at(tree, (-55.0, 28.0, 18.0)) == ()
+    for branch, place in ((Branch.RIGHT_PORTAL, (-30.0, 5.0, -14.6)), (Branch.LEFT_PORTAL, (6.0, -8.0, -9.0))):
+        assert named_at(tree, place) == (branch,)
+
+
+def test_two_trees_under_one_label_have_no_branches(array, settings):
+    merged = np.where(array == 3, 4, array).astype(np.uint8)
+    painted(merged, BRIDGE, 4)
+    left_bridge = [((36.0, -28.0, 2.0), (38.0, -27.0, 12.0), 1.2), ((38.0, -27.0, 12.0), (38.0, -26.0, 18.0), 1.5)]
+    painted(merged, left_bridge, 4)
+    middle_bridge = [((-60.0, -22.0, 5.0), (-48.0, -34.0, 5.0), 1.2), ((-48.0, -34.0, 5.0), (-38.0, -42.0, 4.0), 1.5)]
+    painted(merged, middle_bridge, 4)
+    tree = name_trees(body_of(merged, settings))[Structure.PORTAL_VEIN]
+    wrong = [
+        branch
+        for parts in HEPATIC.values()
+        for start, end, _ in parts
+        for branch in named_at(tree, 0.35 * np.array(start) + 0.65 * np.array(end))
+    ]
+    assert wrong == []
+
+
+def test_a_stem_above_the_tree_is_no_portal_stem(array, settings):
+    """Only hepatic veins under the portal label, with a thick stump that leaves the liver at the top."""
+    wrong = np.where(array == 4, 1, array)
+    wrong = np.where(wrong == 3, 4, wrong).astype(np.uint8)
+    painted(wrong, [((-16.0, 24.0, 42.0), (-10.0, 30.0, 74.0), 6.0)], 4)
+    tree = name_trees(body_of(wrong, settings))[Structure.PORTAL_VEIN]
+    assert tree.reason and not tree.marks.any()
+
+
 def test_hepatic_veins_want_the_vena_cava(array, settings):
     bare = np.where(array == 7, 0, array).astype(np.uint8)
     unknown(rows_of(bare, settings), HEPATIC, "vena cava")

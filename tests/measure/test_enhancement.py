@@ -59,6 +59,9 @@ def test_a_typical_carcinoma(typical: dict[str, Measured]):
     diameter = typical["viable_diameter"]
     assert diameter.low <= 24.0 <= diameter.high
     assert typical["viable_share"].value > 0.95
+    area = typical["viable_area"]
+    assert area.low <= np.pi * 12.0**2 <= area.high
+    assert area.value == pytest.approx(np.pi * 12.0**2, rel=0.06)
 
 
 def test_a_hypovascular_lesion_shows_nothing():
@@ -66,7 +69,7 @@ def test_a_hypovascular_lesion_shows_nothing():
     assert state_of(found, "arterial_hyperenhancement") == (0, 0, 0)
     # Dark in the arterial phase already: nothing was washed out.
     assert state_of(found, "washout")[1:] == (0, 0)
-    assert found["viable_volume"].low == 0
+    assert found["viable_volume"].low == found["viable_area"].low == 0
     assert found["viable_share"].value < 0.2
 
 

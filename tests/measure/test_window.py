@@ -108,7 +108,8 @@ def test_shares_over_random_ribs_and_gas_hold_the_truth(limits, settings):
     assert abs(np.mean(errors)) < 2
     assert np.abs(errors).max() < 5
     assert np.mean(held) >= 0.93
-    assert abs(np.mean(depths)) < 0.2 and np.abs(depths).max() < 1
+    voxel_mm = np.cbrt(np.prod(GRID.spacing_mm))
+    assert abs(np.mean(depths)) < 0.1 * voxel_mm and np.abs(depths).max() < 0.5 * voxel_mm
 
 
 def test_every_entry_of_the_map_is_as_the_formulas_say(limits, settings):
@@ -218,6 +219,26 @@ def test_without_the_labels_of_what_blocks_nothing_is_known(limits, settings, mi
     for name in NAMES:
         quantity = found.lesions[0].quantity(name)
         assert isinstance(quantity, NotMeasured) and missing.value in quantity.reason
+
+
+@pytest.mark.parametrize(("at_mm", "known"), [(None, False), (0.0, False), (-80.0, True)])
+def test_on_mr_ribs_have_to_be_drawn(limits, settings, at_mm, known):
+    """No bone at all, the spine alone, and a rib at the right side: only then is the window known."""
+    bars = () if at_mm is None else (Rib(np.array([at_mm, 60.0, 0.0]), np.array([0.0, 0.0, 1.0]), 6.0),)
+    drawn = Scene(TUMOUR, 5.0, bars).labels()
+    array = np.array(drawn.array)
+    places = GRID.index_to_lps_mm(np.argwhere(array == 23))
+    liver = np.argwhere(array == 23)[np.linalg.norm(places - (-35.0, -10.0, 0.0), axis=1) < 40]
+    array[tuple(liver.T)] = 1
+    labels = LabelMap(array, GRID, CODES)
+    image = Volume(np.full(GRID.shape, 300, np.int16), GRID, Quantity.MR_SIGNAL)
+    found, windows = survey_with_windows(image, labels, EXACT, settings=settings, approach=approach_with(limits))
+    assert bool(windows) == known
+    quantity = found.lesions[0].quantity("window_blocked_share")
+    assert isinstance(quantity, Measurement) == known
+    if not known:
+        assert "no bone is drawn at the side of the liver" in quantity.reason
+        assert isinstance(found.lesions[0].quantity("depth_from_skin_near"), Measurement), "the depth needs no bone"
 
 
 def test_a_ct_needs_no_labels_but_the_tumour(limits, settings):

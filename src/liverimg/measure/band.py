@@ -41,7 +41,7 @@ def quadrature(*parts_mm: float) -> float:
     return math.sqrt(sum(part * part for part in parts_mm))
 
 
-def voxel_share(share: float, few: float, slices: int) -> float:
+def voxel_share(share: float, few: float, slices: float) -> float:
     """Half width in pitches of a lesion that so many slices cross: ``share + few / slices**2``."""
     return share + few / slices**2
 

@@ -115,9 +115,10 @@ def _marks(structure: Structure, cells: Cells, body: Body) -> Marks:
         return Marks(np.zeros(len(cells), dtype=np.int64), "no liver is drawn around it")
     inside = _inside(cells, body)
     if structure is Structure.PORTAL_VEIN:
-        return portal_branches.mark_portal(cells, inside)
+        return portal_branches.mark_portal(cells, inside, body.settings.branches)
     if structure is Structure.HEPATIC_VEIN:
-        return hepatic_branches.mark_hepatic(cells, inside, cells_of(body.scene, Structure.INFERIOR_VENA_CAVA))
+        cava = cells_of(body.scene, Structure.INFERIOR_VENA_CAVA)
+        return hepatic_branches.mark_hepatic(cells, inside, cava, body.settings.branches)
     return Marks(np.where(inside, _INSIDE, _OUTSIDE), "")
 
 

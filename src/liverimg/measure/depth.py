@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import LabelQuality, Structure
 from liverimg.core.measurement import Measured, NotMeasured
-from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
-from liverimg.measure.lesions import LesionMask
+from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm, voxel_share
 from liverimg.measure.proximity import Target
-from liverimg.measure.settings import MeasureSettings
+from liverimg.measure.size import SizeBand
 from liverimg.measure.skin import Skin
+from liverimg.measure.span import top_mm
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.surface import drawn_in_mm, pitch_mm, structure_points
 
@@ -24,6 +27,8 @@ STRAIGHT = {
     "depth_from_skin_right": ("straight from the right", np.array([-1.0, 0.0, 0.0])),
 }
 _SKIN_SMOOTHING = 2.2  # of the finest spacing: skin is flat, so more smoothing costs nothing
+_SAME_BLOCK = 2  # voxels: skin this near to a block's middle is well inside it
+_FITTED_SLICES = 4.0  # a quadric across slices takes three of them, and one for their errors
 _SAMPLE = 120  # surface points looked at in each pass for the deepest one
 CUT_LESION = "the lesion touches the edge of the image, so part of it may lie outside the view"
 _CLOSE_MM = 1.0  # deepest points this near to each other share one place on the skin
@@ -91,14 +96,12 @@ def measure_depth(subject: Subject, body: Body) -> tuple[Measured, ...]:
         results.append(
             _depth(
                 f"depth_from_skin_{name}",
-                lesion,
+                subject,
+                body,
                 skin,
                 groups,
-                area_mm2=target.surface.area_mm2,
                 words=words,
                 error_mm=quadrature(skin_mm, tumour_mm if on_surface else tumour_mm / 2),
-                settings=body.settings,
-                sources=body.sources,
                 wider_mm=target.between_slices_mm / 2 if on_surface else 0.0,
             )
         )
@@ -107,17 +110,16 @@ def measure_depth(subject: Subject, body: Body) -> tuple[Measured, ...]:
 
 def _depth(
     name: str,
-    lesion: LesionMask,
+    subject: Subject,
+    body: Body,
     skin: Skin,
     groups: list[FloatArray],
     *,
-    area_mm2: float,
     words: str,
     error_mm: float,
-    settings: MeasureSettings,
-    sources: tuple[str, ...],
     wider_mm: float,
 ) -> Measured:
+    lesion, settings, sources = subject.lesion, body.settings, body.sources
     cut_off = lesion.touches_image_edge
     if cut_off and not name.endswith("near"):
         return NotMeasured(name, lesion.id, CUT_LESION)
@@ -125,8 +127,8 @@ def _depth(
     depth_mm, start, end = max((_to_skin(skin, group, deepest=deepest) for group in groups), key=lambda line: line[0])
     if deepest:
         # The nearest of many points sticks out as far as the mesh is drawn in; the deepest has no such choice.
-        start = start - drawn_in_mm(lesion.grid.spacing_mm, area_mm2) * direction(start, end)
-        depth_mm = float(np.linalg.norm(end - start))
+        start = start - drawn_in_mm(lesion.grid.spacing_mm, subject.surface.area_mm2) * direction(start, end)
+    depth_mm = float(np.linalg.norm(end - start))
     starts = np.concatenate(groups)
     if len(skin.cut):
         to_cut = float(cKDTree(skin.cut).query(starts, workers=1)[0].min())
@@ -136,15 +138,19 @@ def _depth(
                 f"any skin that is seen ({depth_mm:.0f} mm)"
             )
             return NotMeasured(name, lesion.id, reason)
-    pitch = pitch_mm(skin.grid, skin.grid.spacing_mm, direction(start, end))
+    pitch = pitch_mm(skin.grid, body.band_spacing_mm, direction(start, end))
     method = f"shortest line from {words} to {skin.words}"
     # The centre of gravity of a crescent lies outside it.
     role = "tumour_centre" if name.endswith("centre") else "on_tumour"
     unseen = _beyond_last_slice(skin, start, end)
     if unseen is not None:
         method += "; it ends in the first or last slice, so nearer skin may lie beyond"
-    share = {"near": settings.band_depth, "centre": settings.band_depth_centre, "far": settings.band_depth_far}
-    half = quadrature(share[name.rsplit("_", 1)[-1]] * pitch, error_mm)
+    share, few = {
+        "near": (settings.band_depth, settings.few_depth),
+        "centre": (settings.band_depth_centre, 0.0),
+        "far": (settings.band_depth_far, settings.few_depth_far),
+    }[name.rsplit("_", 1)[-1]]
+    half = quadrature(voxel_share(share, few, SizeBand.of(subject, body).slices) * pitch, error_mm)
     # Between slices the lesion may be wider than in any of them, so nearer in front and deeper behind.
     at_least = depth_mm - half - (wider_mm if name.endswith("near") else 0.0)
     at_most = depth_mm + half + (wider_mm if name.endswith("far") else 0.0)
@@ -175,17 +181,51 @@ def _beyond_last_slice(skin: Skin, start: FloatArray, end: FloatArray) -> float 
 
 def _to_skin(skin: Skin, starts: FloatArray, *, deepest: bool) -> tuple[float, FloatArray, FloatArray]:
     """Shortest line to the sub-voxel skin around the nearest voxel face, from the nearest or the deepest point."""
-    faces, voxels = skin.faces(starts)
-    coarse = cKDTree(starts).query(faces, workers=1)[0]
-    region = skin.around(voxels[int(np.argmin(np.round(coarse, 6)))])
-    block = skin.block(region)
-    k, j, i = block.shape
-    grid = skin.grid.cropped([r.start for r in region], (k, j, i))
-    points = structure_points(block, grid, smoothing=_SKIN_SMOOTHING)
+    faces, voxels = skin.faces(starts, of_each=deepest)
+    if deepest:
+        # Deep inside, places next to each other may have their nearest skin far apart: each needs its own.
+        own = voxels[cKDTree(faces).query(starts, workers=1)[1]]
+    else:
+        coarse = cKDTree(starts).query(faces, workers=1)[0]
+        own = voxels[[int(np.argmin(np.round(coarse, 6)))]]
+    points = _skin_around(skin, own)
     gaps, nearest = cKDTree(points).query(starts, workers=1)
     gaps = np.round(gaps, 9)
     best = int(np.argmax(gaps) if deepest else np.argmin(gaps))
-    return float(gaps[best]), starts[best], points[nearest[best]]
+    start, end = starts[best], points[nearest[best]]
+    return float(gaps[best]), start, end if deepest else _fitted_end(start, end, points, skin)
+
+
+def _fitted_end(start: FloatArray, end: FloatArray, points: FloatArray, skin: Skin) -> FloatArray:
+    """The end of a shortest line, drawn back to what all of the skin around it says of its distance.
+
+    The nearest of many points of the skin is the one that errs inward; a quadric through the distances of those
+    around it has no such choice (:func:`liverimg.measure.span.top_mm`).
+    It takes in what lies a pitch farther than the end at most; near the skin that is too little of it for a fit across
+    slices, and the end stays.
+    """
+    depth_mm = float(np.linalg.norm(end - start))
+    pitch_mm = float(np.prod(skin.grid.spacing_mm) ** (1 / 3))
+    if math.sqrt(2 * depth_mm * pitch_mm) < _FITTED_SLICES / 2 * float(skin.grid.spacing_mm.max()):
+        return end
+    inward = direction(end, start)
+    away = points - end
+    nearer = depth_mm - np.linalg.norm(points - start, axis=1)
+    unrolled = away + (nearer - away @ inward)[:, None] * inward
+    return np.asarray(end + top_mm(unrolled, inward, pitch_mm) * inward)
+
+
+def _skin_around(skin: Skin, voxels: NDArray[np.intp]) -> FloatArray:
+    """Points of the sub-voxel skin around some of its voxels, LPS mm; what lies side by side is done once."""
+    found, left = [], np.unique(voxels, axis=0)
+    while len(left):
+        region = skin.around(left[0])
+        block = skin.block(region)
+        k, j, i = block.shape
+        grid = skin.grid.cropped([r.start for r in region], (k, j, i))
+        found.append(structure_points(block, grid, smoothing=_SKIN_SMOOTHING))
+        left = left[(np.abs(left - left[0]) > _SAME_BLOCK).any(axis=1)]
+    return np.concatenate(found)
 
 
 def measure_straight_depth(subject: Subject, body: Body) -> list[Measured]:
@@ -221,8 +261,8 @@ def depth_along(name: str, towards: FloatArray, subject: Subject, body: Body, *,
     length, end = found
     slope = max(skin.slope(end, towards), _LEAST_SLOPE)
     errors = surface_error_mm(quality, Structure.SKIN, Structure.BODY), surface_error_mm(quality, Structure.TUMOUR) / 2
-    pitch = pitch_mm(skin.grid, skin.grid.spacing_mm, towards)
-    half = quadrature(body.settings.band_depth * pitch / slope, errors[0] / slope, errors[1])
+    pitch = pitch_mm(skin.grid, body.band_spacing_mm, towards)
+    half = quadrature(body.settings.band_line * pitch / slope, errors[0] / slope, errors[1])
     return banded(
         name,
         lesion.id,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from liverimg.core.labels import Structure
 from liverimg.core.measurement import Measured, Measurement, NotMeasured
-from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm, voxel_share
+from liverimg.measure.band import banded, evidence, quadrature, voxel_share
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.settings import MeasureSettings
-from liverimg.measure.size import volume_range_ml, why_no_size
+from liverimg.measure.size import SizeBand, volume_half_width_ml, volume_range_ml, why_no_size
 from liverimg.measure.subject import Body, Subject
-from liverimg.measure.surface import Surface, drawn_in_mm
+from liverimg.measure.surface import Surface
 
 _BALL = 36 * math.pi  # a ball's area cubed is this many times its volume squared
 FORM_NAMES = ("mesh_volume", "surface_area", "sphericity")
@@ -34,18 +33,22 @@ def measure_form(subject: Subject, body: Body) -> tuple[Measured, ...]:
 
 @dataclass(frozen=True)
 class _Form:
-    """What the three share: the lesion, its surface, how far the outline may be off, constants, sources."""
+    """What the three share: the lesion, its surface, what bands rest on, constants, sources."""
 
     lesion: LesionMask
     surface: Surface
-    error_mm: float
+    known: SizeBand
     settings: MeasureSettings
     sources: tuple[str, ...]
 
     @classmethod
     def of(cls, subject: Subject, body: Body) -> _Form:
-        error_mm = surface_error_mm(subject.quality, Structure.TUMOUR)
-        return cls(subject.lesion, subject.surface, error_mm, body.settings, body.sources)
+        return cls(subject.lesion, subject.surface, SizeBand.of(subject, body), body.settings, body.sources)
+
+    @property
+    def error_mm(self) -> float:
+        """How far the outline may be off."""
+        return self.known.error_mm
 
     @property
     def area_error(self) -> float:
@@ -63,10 +66,14 @@ class _Form:
 def _mesh_volume(form: _Form) -> Measurement:
     surface, settings = form.surface, form.settings
     area, volume_ml = surface.area_mm2, surface.volume_mm3 / 1000
-    # The whole surface may lie off by a share of what it is drawn in; the ends lie somewhere between slices.
-    shell_ml = settings.band_mesh_volume * area * drawn_in_mm(surface.spacing_mm, area) / 1000
-    between_ml = settings.few_mesh_volume * volume_ml / form.lesion.slices**2
-    half = quadrature(shell_ml, between_ml, area * form.error_mm / 1000)
+    half = volume_half_width_ml(
+        form.known.spacing_mm,
+        volume_ml=volume_ml,
+        area_mm2=area,
+        slices=form.known.slices,
+        error_mm=form.error_mm,
+        shares=(settings.band_mesh_volume, settings.few_mesh_volume),
+    )
     found = form.banded(
         "mesh_volume", volume_ml, "ml", half=half, method="volume within the sub-voxel surface (IBSI RNU0)"
     )
@@ -76,8 +83,8 @@ def _mesh_volume(form: _Form) -> Measurement:
 
 def _surface_area(form: _Form) -> Measurement:
     surface, settings = form.surface, form.settings
-    share = voxel_share(settings.band_surface_area, settings.few_surface_area, form.lesion.slices)
-    half = math.sqrt(surface.area_mm2) * quadrature(share * float(surface.spacing_mm.mean()), form.area_error)
+    share = voxel_share(settings.band_surface_area, settings.few_surface_area, form.known.slices)
+    half = math.sqrt(surface.area_mm2) * quadrature(share * float(form.known.spacing_mm.mean()), form.area_error)
     method = "area of the sub-voxel surface (IBSI C0JK)"
     return form.banded("surface_area", surface.area_mm2, "mm2", half=half, method=method)
 
@@ -85,7 +92,7 @@ def _surface_area(form: _Form) -> Measurement:
 def _sphericity(form: _Form) -> Measurement:
     surface, settings = form.surface, form.settings
     value = min((_BALL * surface.volume_mm3**2) ** (1 / 3) / surface.area_mm2, 1.0)
-    percent = voxel_share(settings.band_sphericity, settings.few_sphericity, form.lesion.slices)
+    percent = voxel_share(settings.band_sphericity, settings.few_sphericity, form.known.slices)
     half = value * quadrature(percent / 100, form.area_error / math.sqrt(surface.area_mm2))
     method = "area of the ball of the same volume over the area of the sub-voxel surface (IBSI QCFX)"
     found = form.banded("sphericity", value, "1", half=half, method=method)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from liverimg.measure.band import banded, evidence
 from liverimg.measure.branches import Branch, NamedTree
 from liverimg.measure.calibre import Calibre
 from liverimg.measure.reach import Nowhere, Place, half_width_mm, nearest_part
-from liverimg.measure.trees import CELL_MM, Cells
+from liverimg.measure.strays import rough_width_mm
 from liverimg.measure.vessels import BLOOD, Walls, diameter_half_width_mm, diameter_row
 
 NAMES = ("heat_sink_vessel_distance", "heat_sink_vessel_diameter")
@@ -21,7 +21,6 @@ _MOST_LOOKS = 6
 _STRETCH_MM = 8.0  # of a vessel that one look settles
 _CLEARLY_WIDER = 1.2
 _SLACK = 0.75  # a cell's rough width may be so much too small
-_CUBE = 3.1  # cells: way of a vessel through a cell and its neighbours
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +87,6 @@ def _sink(nearest: Place, least_mm: float, walls: Walls) -> list[Sink]:
     return []
 
 
-def rough_width_mm(cells: Cells) -> FloatArray:
-    """Width of the vessel around each cell, from the volume of the cell and its neighbours."""
-    total = np.array(cells.volume_mm3)
-    a, b = cells.links[:, 0], cells.links[:, 1]
-    total += np.bincount(a, weights=cells.volume_mm3[b], minlength=len(cells))
-    total += np.bincount(b, weights=cells.volume_mm3[a], minlength=len(cells))
-    return np.asarray(2 * np.sqrt(total / (np.pi * _CUBE * CELL_MM)))
-
-
 def _distance_row(sink: Sink, at_least_mm: float, unknown: list[str], walls: Walls) -> Measurement:
     place, body, quality = sink.place, walls.body, walls.subject.quality
     found, half = place.found, half_width_mm(place, walls.subject, body)
@@ -109,13 +99,10 @@ def _distance_row(sink: Sink, at_least_mm: float, unknown: list[str], walls: Wal
     if unknown or partly:
         method += "; a nearer one may not be drawn: " + "; ".join([*unknown, *partly])
         low = 0.0
-    if found.touching:
-        method += "; the two touch"
-        low = 0.0
-    return banded(
+    row = banded(
         NAMES[0],
         walls.subject.lesion.id,
-        0.0 if found.touching else found.distance_mm,
+        found.distance_mm,
         "mm",
         half=half,
         method=method,
@@ -123,6 +110,11 @@ def _distance_row(sink: Sink, at_least_mm: float, unknown: list[str], walls: Wal
         sources=body.sources,
         at_least=low,
     )
+    if not found.touching:
+        return row
+    overlap = walls.overlap(place)
+    value, low, high = overlap.as_distance(half)
+    return replace(row, value=value, low=low, high=high, method=f"{method}; {overlap.words}")
 
 
 def _names(tree: NamedTree, place_lps_mm: FloatArray) -> tuple[Branch, ...]:

@@ -19,8 +19,10 @@ _DUCTS = ("bile_duct", "extrahepatic_bile_duct", "intrahepatic_bile_duct")
 def measure_nearness(subject: Subject, body: Body, around: Around | None = None) -> list[Measured]:
     """Distance from the lesion's surface to each thing with a name; the vessels' width, and contact with them.
 
-    The distance is 0 where the two touch, and where one reaches into the other: labels exclude each other, so how
-    deep it reaches can't be seen; angle and length of the contact say how far the lesion surrounds it. A structure
+    The distance is signed: 0 where the two touch, negative by the depth of the lesion's deepest point inside a vessel
+    or duct (``overlap``) or beyond the capsule (``bulge``). In other organs labels that exclude each other tell of no
+    depth: the distance is 0, and its band reaches below. Angle and length of the contact say how far the lesion
+    surrounds a vessel. A structure
     that was not looked for, or that could not be seen, is at an unknown distance, never a far one; so is a branch
     whose name can't be told.
 
@@ -33,18 +35,42 @@ def measure_nearness(subject: Subject, body: Body, around: Around | None = None)
     found = places(subject, body, around)
     walls = Walls(subject, body, around)
     return [
-        *(_row(place, found, subject, body) for place in found),
+        *(_row(place, found, walls) for place in found),
         *measure_calibres(found, walls),
         *measure_heat_sink(found, walls),
         *measure_contacts(found, walls),
     ]
 
 
-def _row(place: Place | Nowhere, found: Sequence[Place | Nowhere], subject: Subject, body: Body) -> Measured:
+def _row(place: Place | Nowhere, found: Sequence[Place | Nowhere], walls: Walls) -> Measured:
     name = f"distance_to_{place.name}"
-    if isinstance(place, Place):
-        return _distance(name, place, subject, body)
-    return NotMeasured(name, subject.lesion.id, place.reason + _instead(place, found))
+    if isinstance(place, Nowhere):
+        return NotMeasured(name, walls.subject.lesion.id, place.reason + _instead(place, found))
+    if place.found.touching:
+        return _touching(name, place, walls)
+    return _distance(name, place, walls.subject, walls.body)
+
+
+def _touching(name: str, place: Place, walls: Walls) -> Measurement:
+    """The distance to what the lesion touches: 0, or the depth below it."""
+    body, quality, overlap = walls.body, walls.subject.quality, walls.overlap(place)
+    value, low, high = overlap.as_distance(half_width_mm(place, walls.subject, body))
+    method = f"signed distance between the sub-voxel surfaces; {overlap.words}"
+    if place.branches:
+        method += f"; there it is the {' or '.join(b.replace('_', ' ') for b in place.branches)}"
+    if place.structure in quality.incomplete and place.name not in ("liver_capsule", "diaphragm"):
+        method += f"; {quality.incomplete[place.structure]}"
+    return Measurement(
+        name=name,
+        target=walls.subject.lesion.id,
+        value=value,
+        unit="mm",
+        low=low,
+        high=high,
+        method=method,
+        evidence=(evidence("on_tumour", place.found.on_lesion), evidence(f"on_{place.name}", place.found.on_structure)),
+        sources=body.sources,
+    )
 
 
 def _instead(place: Nowhere, found: Sequence[Place | Nowhere]) -> str:
@@ -69,10 +95,7 @@ def _distance(name: str, place: Place, subject: Subject, body: Body) -> Measurem
     # Between slices the lesion may be wider, and a thin tube may pass nearer, than any slice shows.
     at_least = value - half - found.unseen_mm - target.between_slices_mm / 2
     edge_mm = image_edge_mm(target, body.scene.grid)
-    if found.touching:
-        value, at_least = 0.0, 0.0
-        method += "; the two touch"
-    elif lesion.touches_image_edge:
+    if lesion.touches_image_edge:
         method += "; part of the lesion may lie outside the view and be nearer"
         at_least = 0.0
     elif edge_mm < value:

@@ -12,9 +12,7 @@ from liverimg.core.labels import BoolArray, LabelQuality, Structure
 from liverimg.core.measurement import Lesion, Measured, Measurement, NotMeasured
 from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm
 from liverimg.measure.lesions import LesionMask
-from liverimg.measure.liver import LiverBody
 from liverimg.measure.scene import Scene
-from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.size import volume_half_width_ml
 from liverimg.measure.subject import Body
 from liverimg.measure.surface import face_area_mm2, stack_axis
@@ -25,12 +23,12 @@ _OUT_OF_VIEW = "touches the edge of the image, so part of it is not in view"
 def measure_organs(body: Body, measured: tuple[Lesion, ...]) -> tuple[Measured, ...]:
     """Volumes of liver, spleen and tumour, the tumour's share, the number and the largest of the lesions."""
     scene, lesions, quality = body.scene, body.lesions, body.quality
-    settings, sources = body.settings, body.sources
-    liver_volume = _liver_volume(body.liver, scene, quality, settings, sources)
+    sources = body.sources
+    liver_volume = _liver_volume(body)
     total = _tumour_total(scene, lesions, measured, sources)
     return (
         liver_volume,
-        _spleen_volume(scene, quality, settings, sources),
+        _spleen_volume(body),
         total,
         _share(total, liver_volume, sources),
         _count(scene, lesions, quality, sources),
@@ -39,14 +37,8 @@ def measure_organs(body: Body, measured: tuple[Lesion, ...]) -> tuple[Measured, 
     )
 
 
-def _liver_volume(
-    liver: LiverBody | None,
-    scene: Scene,
-    quality: LabelQuality,
-    settings: MeasureSettings,
-    sources: tuple[str, ...],
-) -> Measured:
-    name = "liver_volume"
+def _liver_volume(body: Body) -> Measured:
+    name, liver, scene, quality = "liver_volume", body.liver, body.scene, body.quality
     if liver is None:
         return NotMeasured(name, "liver", _absent(scene, Structure.LIVER))
     if liver.touches_image_edge:
@@ -59,18 +51,15 @@ def _liver_volume(
         liver.mask,
         liver.grid,
         surface_error_mm(quality, Structure.LIVER),
-        settings,
-        sources,
+        body,
         "voxels of parenchyma, tumours, ablation zones and the vessels and ducts enclosed by them; the band allows "
         "for where the trunks leave the liver",
     )
     return replace(measured, low=measured.low - liver.doubtful_low_ml, high=measured.high + liver.doubtful_high_ml)
 
 
-def _spleen_volume(
-    scene: Scene, quality: LabelQuality, settings: MeasureSettings, sources: tuple[str, ...]
-) -> Measured:
-    name, structure = "spleen_volume", Structure.SPLEEN
+def _spleen_volume(body: Body) -> Measured:
+    name, structure, scene, quality = "spleen_volume", Structure.SPLEEN, body.scene, body.quality
     if structure in quality.not_visible:
         return NotMeasured(name, structure, quality.not_visible[structure])
     box = scene.box(structure)
@@ -81,7 +70,7 @@ def _spleen_volume(
     mask = scene.mask(box, structure)
     grid = scene.grid.cropped([b.start for b in box], (mask.shape[0], mask.shape[1], mask.shape[2]))
     error_mm = surface_error_mm(quality, structure)
-    return _volume_of(name, "spleen", mask, grid, error_mm, settings, sources, "voxels of the spleen")
+    return _volume_of(name, "spleen", mask, grid, error_mm, body, "voxels of the spleen")
 
 
 def _volume_of(
@@ -90,8 +79,7 @@ def _volume_of(
     mask: BoolArray,
     grid: Grid,
     error_mm: float,
-    settings: MeasureSettings,
-    sources: tuple[str, ...],
+    body: Body,
     words: str,
 ) -> Measurement:
     area = face_area_mm2(mask, grid)
@@ -105,16 +93,16 @@ def _volume_of(
         count * grid.voxel_ml,
         "ml",
         half=volume_half_width_ml(
-            grid,
+            body.band_spacing_mm,
             volume_ml=count * grid.voxel_ml,
             area_mm2=area,
             slices=mask.shape[stack_axis(grid.spacing_mm)],
             error_mm=error_mm,
-            shares=(settings.band_volume, settings.few_volume),
+            shares=(body.settings.band_volume, body.settings.few_volume),
         ),
         method=f"number of voxels times their volume: {words}",
         points=(evidence("centroid", grid.index_to_lps_mm(weights)),),
-        sources=sources,
+        sources=body.sources,
     )
 
 

@@ -110,7 +110,7 @@ def half_width_mm(place: Place, subject: Subject, body: Body) -> float:
     grid = body.scene.grid
     line = direction(place.found.on_lesion, place.found.on_structure)
     return quadrature(
-        body.settings.band_distance * pitch_mm(grid, grid.spacing_mm, line),
+        body.settings.band_distance * pitch_mm(grid, body.band_spacing_mm, line),
         surface_error_mm(subject.quality, Structure.TUMOUR),
         surface_error_mm(subject.quality, place.structure),
     )

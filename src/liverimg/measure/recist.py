@@ -20,12 +20,12 @@ def measure_size_class(long: Measured, subject: Subject, body: Body) -> tuple[Me
     Args:
         long: The lesion's axial long diameter.
         subject: The lesion.
-        body: The body that it lies in; its slice spacing stands for the slice thickness.
+        body: The body that it lies in, and how thick its slices are.
     """
     if isinstance(long, NotMeasured):
         return NotMeasured(SIZE_CLASS, long.target, long.reason), NotMeasured(MEASURABLE, long.target, long.reason)
     settings = body.settings
-    slices_mm = float(subject.surface.spacing_mm.max())
+    slices_mm, words = _slices_mm(subject, body)
     least_mm = recist_least_mm(slices_mm, settings)
     return (
         _state(
@@ -38,13 +38,25 @@ def measure_size_class(long: Measured, subject: Subject, body: Body) -> tuple[Me
             MEASURABLE,
             long,
             (least_mm,),
-            f"axial long diameter against {least_mm:g} mm, the least where slices are {slices_mm:.3g} mm apart",
+            f"axial long diameter against {least_mm:g} mm, the least where slices are {slices_mm:.3g} mm {words}",
         ),
     )
 
 
+def _slices_mm(subject: Subject, body: Body) -> tuple[float, str]:
+    """Slice thickness, or the distance between slices where that is wider or the thickness is not known.
+
+    Slices that overlap see no more detail than their thickness allows; slices with gaps miss what lies between.
+    """
+    apart_mm = float(max(subject.surface.spacing_mm.max(), body.band_spacing_mm.max()))
+    thickness_mm = None if body.acquired is None else body.acquired.slice_thickness_mm
+    if thickness_mm is None or thickness_mm < apart_mm:
+        return apart_mm, "apart"
+    return thickness_mm, "thick"
+
+
 def recist_least_mm(slices_mm: float, settings: MeasureSettings) -> float:
-    """The least long diameter of a measurable lesion, for this distance between slices."""
+    """The least long diameter of a measurable lesion, for slices of this thickness or distance."""
     if slices_mm <= settings.recist_thin_slice_mm:
         return settings.recist_least_diameter_mm
     return max(settings.recist_least_diameter_mm, settings.recist_slices * slices_mm)

@@ -12,7 +12,8 @@ import numpy as np
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import Measured, NotMeasured
 from liverimg.measure.band import banded, quadrature, surface_error_mm
-from liverimg.measure.segments import ROMAN, SEGMENTS, Segments, share_of
+from liverimg.measure.segment_map import AnySegments
+from liverimg.measure.segments import ROMAN, SEGMENTS, sampling_error, share_of
 from liverimg.measure.subject import Body
 from liverimg.measure.surface import face_area_mm2
 
@@ -21,7 +22,7 @@ _TO_SURFACE = 0.3
 _COUNTED = 0.25  # of the widest spacing: what counting voxels leaves unsure of a surface's place
 
 
-def measure_remnants(body: Body, segments: Segments | str) -> list[Measured]:
+def measure_remnants(body: Body, segments: AnySegments | str) -> list[Measured]:
     """Volume and share of the remnant after each resection that the settings name.
 
     Args:
@@ -52,7 +53,7 @@ def measure_remnants(body: Body, segments: Segments | str) -> list[Measured]:
                     "liver",
                     value * scale,
                     unit,
-                    half=0.0,
+                    half=sampling_error(value, len(levels)) * scale,
                     method=method,
                     sources=body.sources,
                     at_least=low * scale,
@@ -62,7 +63,7 @@ def measure_remnants(body: Body, segments: Segments | str) -> list[Measured]:
     return found
 
 
-def _functional(body: Body, segments: Segments) -> BoolArray:
+def _functional(body: Body, segments: AnySegments) -> BoolArray:
     """Which places of the liver are neither tumour nor ablated."""
     index = np.rint(body.scene.grid.lps_mm_to_index(segments.places_lps_mm)).astype(int)
     lost = body.scene.values(Structure.TUMOUR, Structure.ABLATION_ZONE)

@@ -150,6 +150,7 @@ class SegmentRules:
         doubt_with_veins: The same where the veins were used.
         stiffness: How much bending a border costs against missing its vein.
         least_vein_cells: A vein with fewer cells than this parts nothing.
+        least_drawn_share: Segments that somebody drew are used from this share of the liver on.
         least_liver_ml: A smaller liver is no whole liver.
         most_liver_ml: Nor is a larger one like those that were fitted to.
         resections: Segments that each resection takes, by its name.
@@ -161,6 +162,7 @@ class SegmentRules:
     doubt_with_veins: float
     stiffness: float
     least_vein_cells: float
+    least_drawn_share: float
     least_liver_ml: float
     most_liver_ml: float
     resections: Mapping[str, tuple[int, ...]]

@@ -24,6 +24,7 @@ from liverimg.core.measurement import Measured, Measurement, NotMeasured
 from liverimg.measure.band import banded, evidence
 from liverimg.measure.branches import MARK_OF, Branch, NamedTree
 from liverimg.measure.lesions import LesionMask
+from liverimg.measure.segment_map import AnySegments, drawn_segments
 from liverimg.measure.subject import Body, Subject
 
 FloatArray = NDArray[np.float64]
@@ -89,8 +90,8 @@ def quadratic(places: FloatArray) -> FloatArray:
     return np.stack([np.ones_like(x), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=1)
 
 
-def find_segments(body: Body, trees: Mapping[Structure, NamedTree]) -> Segments | str:
-    """The segments of a study's liver, or why they can't be told.
+def find_segments(body: Body, trees: Mapping[Structure, NamedTree]) -> AnySegments | str:
+    """The segments of a study's liver, as drawn where they are, else by its shape; or why they can't be told.
 
     Args:
         body: What was drawn.
@@ -99,16 +100,20 @@ def find_segments(body: Body, trees: Mapping[Structure, NamedTree]) -> Segments 
     liver, rules = body.liver, body.settings.segments
     if liver is None:
         return "no liver is drawn"
+    drawn = drawn_segments(body)
+    if drawn is not None:
+        return drawn
     if liver.touches_image_edge:
         return "the liver touches the edge of the image, and segments are told by its whole shape"
-    index = np.argwhere(liver.mask)
-    volume_ml = len(index) * liver.grid.voxel_ml
+    held = np.flatnonzero(liver.mask)
+    volume_ml = len(held) * liver.grid.voxel_ml
     if not rules.least_liver_ml <= volume_ml <= rules.most_liver_ml:
         return (
             f"a liver of {volume_ml:.0f} ml is outside {rules.least_liver_ml:g} to {rules.most_liver_ml:g} ml: its "
             "shape says nothing of its segments"
         )
-    places = liver.grid.index_to_lps_mm(index[:: max(1, len(index) // _MOST_PLACES)])
+    index = np.unravel_index(held[:: max(1, len(held) // _MOST_PLACES)], liver.mask.shape)
+    places = liver.grid.index_to_lps_mm(np.column_stack(index))
     centre, spread = places.mean(axis=0), places.std(axis=0)
     weights, veins = rules.matrix, []
     hepatic = trees.get(Structure.HEPATIC_VEIN)
@@ -179,7 +184,12 @@ def share_of(levels: FloatArray, segments: tuple[int, ...], *, raised: float = 0
     return float(np.isin(moved.argmax(axis=1), _columns(segments)).mean())
 
 
-def measure_segments(body: Body, segments: Segments | str) -> list[Measured]:
+def sampling_error(share: float, places: int) -> float:
+    """Half width of the band of a share that so many places tell: two standard deviations of a random sample."""
+    return 2 * float(np.sqrt(max(0.0, share * (1 - share)) / places))
+
+
+def measure_segments(body: Body, segments: AnySegments | str) -> list[Measured]:
     """Volume of each segment."""
     names = [f"segment_volume_{n}" for n in SEGMENTS]
     if isinstance(segments, str):
@@ -200,7 +210,7 @@ def measure_segments(body: Body, segments: Segments | str) -> list[Measured]:
                 "liver",
                 value,
                 "ml",
-                half=0.0,
+                half=sampling_error(value / total_ml, len(levels)) * total_ml,
                 method=f"segment {ROMAN[number - 1]}, {segments.method}",
                 points=where,
                 sources=body.sources,
@@ -211,7 +221,7 @@ def measure_segments(body: Body, segments: Segments | str) -> list[Measured]:
     return found
 
 
-def measure_lesion_segments(subject: Subject, body: Body, segments: Segments | str) -> list[Measured]:
+def measure_lesion_segments(subject: Subject, body: Body, segments: AnySegments | str) -> list[Measured]:
     """The segment of a lesion's centre, and the share of it in each segment that it may lie in."""
     lesion = subject.lesion
     if subject.outside:
@@ -267,7 +277,7 @@ def _places(lesion: LesionMask) -> FloatArray:
     return lesion.grid.index_to_lps_mm(index[:: max(1, len(index) // _MOST_LESION_PLACES)])
 
 
-def segment_numbers(segments: Segments, mask: BoolArray, points_lps_mm: FloatArray) -> IntArray:
+def segment_numbers(segments: AnySegments, mask: BoolArray, points_lps_mm: FloatArray) -> IntArray:
     """A map of segment numbers, 0 outside a mask; ``points_lps_mm`` are the places of its voxels in order."""
     out = np.zeros(mask.shape, dtype=np.int64)
     out[mask] = segments.levels(points_lps_mm).argmax(axis=1) + 1

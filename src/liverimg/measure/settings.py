@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from liverimg.core.rows import filled
+from liverimg.measure.branch_rules import BranchRules
 from liverimg.measure.rules import AlignmentRules, EnhancementRules, NearnessRules, SegmentRules
 
 
@@ -22,14 +23,14 @@ class MeasureSettings:
         band_extent: The same for the craniocaudal extent.
         band_3d_diameter: Likewise of the largest 3-D diameter, of the wider of that pitch and the voxels' mean pitch.
         band_distance: The same for distances between structures.
-        band_depth: The same for depths from the skin, of the nearest point and along a line.
+        band_depth: The same for depths from the skin, of the nearest point.
+        band_line: The same along a line that is given, where it meets a surface.
         band_depth_centre: The same for the depth of the centre.
         band_depth_far: The same for the depth of the farthest point.
         band_volume: Half width of a volume's band as a share of the root of border voxels, in voxels.
         skin_threshold_hu: On CT the skin lies where the values pass this.
         skin_detach_radius_mm: What hangs on the body by a bridge narrower than twice this is no part of it.
-        band_mesh_volume: Half width of the band of the volume within the sub-voxel surface as a share of how far that
-            lies inside the true one.
+        band_mesh_volume: The same for the volume within the sub-voxel surface.
         band_surface_area: Half width of an area's band as a share of mean spacing times root of the area.
         band_sphericity: Half width of a sphericity's band in per cent of it.
         few_long_diameter: What the share of the long diameter gains over the squared number of slices of the lesion.
@@ -39,6 +40,8 @@ class MeasureSettings:
         few_volume: Half width of a volume's band as a share of the volume over the squared number of slices.
         few_mesh_volume: The same for that within the sub-voxel surface.
         few_surface_area: What the share of the area gains over the squared number of slices.
+        few_depth: What the share of the nearest point's depth gains over the squared number of slices.
+        few_depth_far: The same for the farthest point's.
         few_sphericity: What that gains over the squared number of slices, in per cent.
         recist_least_diameter_mm: Lesions at least this long are measurable on thin slices.
         recist_thin_slice_mm: Slices up to this count as thin.
@@ -53,6 +56,7 @@ class MeasureSettings:
         enhancement: What counts as contrast, enhancement, washout and retained oil.
         segments: How the liver is divided, and what resections and ablations take of it.
         nearness: What counts as a heat sink and as the diaphragm.
+        branches: When branches of vessels have names.
     """
 
     minimum_lesion_volume_ml: float
@@ -63,6 +67,7 @@ class MeasureSettings:
     band_3d_diameter: float
     band_distance: float
     band_depth: float
+    band_line: float
     band_depth_centre: float
     band_depth_far: float
     band_volume: float
@@ -79,6 +84,8 @@ class MeasureSettings:
     few_mesh_volume: float
     few_surface_area: float
     few_sphericity: float
+    few_depth: float
+    few_depth_far: float
     recist_least_diameter_mm: float
     recist_thin_slice_mm: float
     recist_slices: float
@@ -92,6 +99,7 @@ class MeasureSettings:
     enhancement: EnhancementRules
     segments: SegmentRules
     nearness: NearnessRules
+    branches: BranchRules
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> MeasureSettings:

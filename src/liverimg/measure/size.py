@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from liverimg.core.grid import FloatArray, Grid
+from liverimg.core.grid import FloatArray
 from liverimg.core.labels import Structure
 from liverimg.core.measurement import EvidencePoint, Measured, Measurement, NotMeasured
-from liverimg.measure.axial import AxialDiameters, farthest
 from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm, voxel_share
 from liverimg.measure.lesions import LesionMask
-from liverimg.measure.settings import MeasureSettings
+from liverimg.measure.span import longest_span
 from liverimg.measure.subject import Body, Subject
-from liverimg.measure.surface import Surface, stack_axis
+from liverimg.measure.surface import Surface, pitch_mm, stack_axis
 
 SIZE_NAMES = (
     "axial_long_diameter",
@@ -32,22 +32,55 @@ def measure_size(subject: Subject, body: Body) -> tuple[Measured, ...]:
 
     A lesion at the image edge or of a voxel or two has no size that could be stated.
     """
-    lesion, surface, axial, quality = subject.lesion, subject.surface, subject.axial, subject.quality
-    settings, sources = body.settings, body.sources
+    lesion = subject.lesion
     reason = why_no_size(lesion)
     if reason:
         return tuple(NotMeasured(name, lesion.id, reason) for name in SIZE_NAMES)
-    error_mm = surface_error_mm(quality, Structure.TUMOUR)
-    long, short = _axial(lesion, surface, axial, error_mm, settings, sources)
-    craniocaudal = _craniocaudal(lesion, surface, error_mm, settings, sources)
+    known = SizeBand.of(subject, body)
+    long, short = _axial(subject, body, known)
+    craniocaudal = _craniocaudal(subject, body, known)
     return (
         long,
         short,
         craniocaudal,
-        _maximum_3d(lesion, surface, axial, error_mm, settings, sources),
-        _volume(lesion, surface, error_mm, settings, sources),
-        _ellipsoid(lesion, long, short, craniocaudal, sources),
+        _maximum_3d(subject, body, known),
+        _volume(subject, body, known),
+        _ellipsoid(lesion, long, short, craniocaudal, body.sources),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class SizeBand:
+    """What the bands of one lesion's sizes rest on.
+
+    Attributes:
+        surface: Whose axes the spacings belong to.
+        spacing_mm: As bands see it: across slices never finer than they were acquired.
+        slices: How many acquired slices cross the lesion; a fraction where it was resampled.
+        error_mm: How far the outline may be off all over.
+    """
+
+    surface: Surface
+    spacing_mm: FloatArray
+    slices: float
+    error_mm: float
+
+    @classmethod
+    def of(cls, subject: Subject, body: Body) -> SizeBand:
+        """Takes together what labels and acquisition tell."""
+        spacing = body.band_spacing_mm
+        axis = stack_axis(spacing)
+        slices = subject.lesion.mask.shape[axis] * float(subject.lesion.grid.spacing_mm[axis] / spacing[axis])
+        error_mm = surface_error_mm(subject.quality, Structure.TUMOUR)
+        return cls(subject.surface, spacing, max(slices, 1.0), error_mm)
+
+    def pitch_mm(self, along_lps: FloatArray) -> float:
+        """Spacing seen along a direction."""
+        return pitch_mm(self.surface.grid, self.spacing_mm, along_lps)
+
+    def half_mm(self, share: float, few: float, pitch_mm: float) -> float:
+        """Half width for a length: the grid's share of the pitch, and the outline at both ends."""
+        return quadrature(voxel_share(share, few, self.slices) * pitch_mm, self.error_mm, self.error_mm)
 
 
 def why_no_size(lesion: LesionMask) -> str:
@@ -62,42 +95,38 @@ def why_no_size(lesion: LesionMask) -> str:
     return ""
 
 
-def _axial(
-    lesion: LesionMask,
-    surface: Surface,
-    found: AxialDiameters,
-    error_mm: float,
-    settings: MeasureSettings,
-    sources: tuple[str, ...],
-) -> tuple[Measurement, Measurement]:
-    plane, slices = _plane_words(surface), lesion.slices
-    long_share = voxel_share(settings.band_long_diameter, settings.few_long_diameter, slices)
-    short_share = voxel_share(settings.band_short_diameter, settings.few_short_diameter, slices)
-    long_half = quadrature(long_share * surface.pitch_mm(direction(*found.long_ends)), error_mm, error_mm)
-    short_half = quadrature(short_share * surface.pitch_mm(direction(*found.short_ends)), error_mm, error_mm)
+def _axial(subject: Subject, body: Body, known: SizeBand) -> tuple[Measurement, Measurement]:
+    found, settings, plane = subject.axial, body.settings, _plane_words(subject.surface)
+    long_half = known.half_mm(
+        settings.band_long_diameter, settings.few_long_diameter, known.pitch_mm(direction(*found.long_ends))
+    )
+    short_half = known.half_mm(
+        settings.band_short_diameter, settings.few_short_diameter, known.pitch_mm(direction(*found.short_ends))
+    )
     long = banded(
         "axial_long_diameter",
-        lesion.id,
+        subject.lesion.id,
         found.long_mm,
         "mm",
         half=long_half,
         method=f"longest line in one {plane}, sub-voxel contour",
         points=_ends(found.long_ends, found.plane_centre),
-        sources=sources,
+        sources=body.sources,
         at_most=found.long_mm + long_half + found.between_slices_mm,
     )
     short = banded(
         "axial_short_diameter",
-        lesion.id,
+        subject.lesion.id,
         found.short_mm,
         "mm",
         half=short_half,
         method=f"longest line at right angles to the long diameter in the same {plane}, sub-voxel contour",
         points=_ends(found.short_ends, found.plane_centre),
-        sources=sources,
+        sources=body.sources,
         at_most=found.short_mm + short_half + found.between_slices_mm,
     )
-    return long, short
+    slices = () if body.acquired is None else body.acquired.slices_at(found.plane_centre)
+    return replace(long, slices=slices), replace(short, slices=slices)
 
 
 def _ends(ends: FloatArray, plane_centre: FloatArray) -> tuple[EvidencePoint, ...]:
@@ -110,66 +139,53 @@ def _plane_words(surface: Surface) -> str:
     return "axial plane, reformatted from slices of another orientation"
 
 
-def _craniocaudal(
-    lesion: LesionMask, surface: Surface, error_mm: float, settings: MeasureSettings, sources: tuple[str, ...]
-) -> Measurement:
-    heights = surface.vertices_lps_mm[:, 2]
-    ends = surface.vertices_lps_mm[[int(np.argmin(heights)), int(np.argmax(heights))]]
-    pitch = surface.pitch_mm(np.array([0.0, 0.0, 1.0]))
+def _craniocaudal(subject: Subject, body: Body, known: SizeBand) -> Measurement:
+    vertices, settings = subject.surface.vertices_lps_mm, body.settings
+    heights = vertices[:, 2]
+    ends = vertices[[int(np.argmin(heights)), int(np.argmax(heights))]]
     return banded(
         "craniocaudal_extent",
-        lesion.id,
+        subject.lesion.id,
         float(heights.max() - heights.min()),
         "mm",
-        half=quadrature(
-            voxel_share(settings.band_extent, settings.few_extent, lesion.slices) * pitch, error_mm, error_mm
-        ),
+        half=known.half_mm(settings.band_extent, settings.few_extent, known.pitch_mm(np.array([0.0, 0.0, 1.0]))),
         method="extent along the patient's foot-to-head axis, ends interpolated between slices",
         points=(evidence("start", ends[0]), evidence("end", ends[1])),
-        sources=sources,
+        sources=body.sources,
     )
 
 
-def _maximum_3d(
-    lesion: LesionMask,
-    surface: Surface,
-    axial: AxialDiameters,
-    error_mm: float,
-    settings: MeasureSettings,
-    sources: tuple[str, ...],
-) -> Measurement:
-    ends = farthest(surface.vertices_lps_mm)
+def _maximum_3d(subject: Subject, body: Body, known: SizeBand) -> Measurement:
+    ends = longest_span(subject.surface)
     value = float(np.linalg.norm(ends[1] - ends[0]))
     # The longest of many lines finds the grid's roughness in whatever direction it is widest: the pitch along the
     # winning line alone would be too narrow a band on anisotropic grids.
-    pitch_mm = max(surface.pitch_mm(direction(*ends)), float(np.prod(surface.spacing_mm) ** (1 / 3)))
-    share = voxel_share(settings.band_3d_diameter, settings.few_3d_diameter, lesion.slices)
-    half = quadrature(share * pitch_mm, error_mm, error_mm)
+    pitch = max(known.pitch_mm(direction(*ends)), float(np.prod(known.spacing_mm) ** (1 / 3)))
+    half = known.half_mm(body.settings.band_3d_diameter, body.settings.few_3d_diameter, pitch)
     return banded(
         "maximum_3d_diameter",
-        lesion.id,
+        subject.lesion.id,
         value,
         "mm",
         half=half,
-        method="longest line between any two points of the sub-voxel surface (IBSI L0JK)",
+        method="longest line between any two points of the sub-voxel surface, quadrics fitted to its ends (IBSI L0JK)",
         points=(evidence("start", ends[0]), evidence("end", ends[1])),
-        sources=sources,
-        at_most=value + half + axial.between_slices_mm,
+        sources=body.sources,
+        at_most=value + half + subject.axial.between_slices_mm,
     )
 
 
-def _volume(
-    lesion: LesionMask, surface: Surface, error_mm: float, settings: MeasureSettings, sources: tuple[str, ...]
-) -> Measurement:
+def _volume(subject: Subject, body: Body, known: SizeBand) -> Measurement:
+    lesion, settings = subject.lesion, body.settings
     half = volume_half_width_ml(
-        lesion.grid,
+        known.spacing_mm,
         volume_ml=lesion.volume_ml,
-        area_mm2=surface.area_mm2,
-        slices=lesion.slices,
-        error_mm=error_mm,
+        area_mm2=subject.surface.area_mm2,
+        slices=known.slices,
+        error_mm=known.error_mm,
         shares=(settings.band_volume, settings.few_volume),
     )
-    smallest, largest = volume_range_ml(lesion.volume_ml, error_mm)
+    smallest, largest = volume_range_ml(lesion.volume_ml, known.error_mm)
     return banded(
         "volume",
         lesion.id,
@@ -178,7 +194,7 @@ def _volume(
         half=half,
         method="number of voxels times their volume (IBSI YEKZ)",
         points=(evidence("centroid", lesion.centroid_lps_mm),),
-        sources=sources,
+        sources=body.sources,
         at_least=smallest,
         at_most=largest,
     )
@@ -197,18 +213,18 @@ def volume_range_ml(volume_ml: float, error_mm: float) -> tuple[float, float]:
 
 
 def volume_half_width_ml(
-    grid: Grid,
+    spacing_mm: FloatArray,
     *,
     volume_ml: float,
     area_mm2: float,
-    slices: int,
+    slices: float,
     error_mm: float,
     shares: tuple[float, float],
 ) -> float:
     """Band of a volume: border voxels are in or out by chance, and so are the ends between slices.
 
     Args:
-        grid: Where the voxels lie.
+        spacing_mm: Of the voxels, those across slices as they were acquired.
         volume_ml: The volume.
         area_mm2: Area of the surface.
         slices: How many slices cross the body: a sum over slices errs by about one over their square.
@@ -216,7 +232,7 @@ def volume_half_width_ml(
         shares: Half width as a share of the root of the number of border voxels, in voxels; and as a share of the
             volume over the squared number of slices.
     """
-    voxel_mm3 = grid.voxel_ml * 1000
+    voxel_mm3 = float(np.prod(spacing_mm))
     border_voxels = area_mm2 / voxel_mm3 ** (2 / 3)
     counted_mm3 = shares[0] * voxel_mm3 * math.sqrt(border_voxels)
     between_mm3 = shares[1] * volume_ml * 1000 / slices**2

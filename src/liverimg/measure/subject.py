@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from liverimg.core.errors import GridMismatchError
+from liverimg.core.grid import FloatArray
 from liverimg.core.labels import LIVER_CONTENTS, LabelMap, LabelQuality
 from liverimg.core.orientation import Orientation
 from liverimg.core.study import Phase
 from liverimg.core.volume import Quantity, Volume
+from liverimg.measure.acquired import Acquired
 from liverimg.measure.axial import AxialDiameters, axial_diameters
 from liverimg.measure.lesions import LesionMask, split_by_size
 from liverimg.measure.liver import TREES_IN_LIVER, LiverBody, liver_body
@@ -45,6 +48,7 @@ class Body:
         quality: How far the labels can be trusted.
         settings: Constants of the measurements.
         sources: Series UIDs to write beside each number.
+        acquired: How the slices were acquired; None where nobody says, as for labels by themselves.
     """
 
     scene: Scene
@@ -58,6 +62,8 @@ class Body:
     quality: LabelQuality
     settings: MeasureSettings
     sources: tuple[str, ...] = field(default=())
+    acquired: Acquired | None = None
+    segments: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -69,6 +75,8 @@ class Body:
         image: Volume | None = None,
         phases: Mapping[Phase, PhaseImage] | None = None,
         sources: tuple[str, ...] = (),
+        acquired: Acquired | None = None,
+        segments: NDArray[np.uint8] | None = None,
     ) -> Body:
         """Turns labels and images to standard order and finds lesions, liver and skin.
 
@@ -94,7 +102,15 @@ class Body:
             quality=quality,
             settings=settings,
             sources=sources,
+            acquired=acquired,
+            segments=None if segments is None else Orientation.of(labels.grid).turn(segments),
         )
+
+    @property
+    def band_spacing_mm(self) -> FloatArray:
+        """The scene's spacings as bands see them: across slices never finer than they were acquired."""
+        grid = self.scene.grid
+        return grid.spacing_mm if self.acquired is None else self.acquired.band_spacing_mm(grid)
 
     @property
     def hounsfield(self) -> Volume | None:

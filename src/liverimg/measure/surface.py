@@ -4,11 +4,11 @@ A binary mask says on which side of the surface each voxel centre lies, no more.
 give distances that are too long and diameters that are too short; plain marching cubes errs the other way. Two
 estimators are used here, both unbiased to a small part of a voxel on smooth shapes (``tests/measure``):
 
-* *Blobs* (lesions): in each slice of the stack the signed distance ``d`` to the border is taken and smoothed a
-  little. The field ``d * (2 * d_max - d)`` of a circle is ``r_max**2 - r**2``, so for a sphere or an ellipsoid
-  it is quadratic along the stack too: splines between slices and a quadratic extrapolation beyond the first
-  and the last slice find the poles between slices. This is shape-based interpolation (Raya and Udupa 1990) with
-  a field that suits caps.
+* *Blobs* (lesions): in each slice of the stack the outline is found to a small part of a pixel
+  (:mod:`liverimg.measure.slice_outline`). With the signed distance ``d`` to it, the field ``d * (2 * d_max - d)`` of a
+  circle is ``r_max**2 - r**2``, so for a sphere or an ellipsoid it is quadratic along the stack too: splines between
+  slices and a quadratic extrapolation beyond the first and the last slice find the poles between slices. This is
+  shape-based interpolation (Raya and Udupa 1990) with a field that suits caps.
 * *Anything else* (vessels, ducts, organs, skin): the signed Euclidean distance on the anisotropic grid, both
   sides, smoothed by about the finest spacing or less and never allowed to change the side of a voxel centre.
 """
@@ -26,18 +26,21 @@ from skimage.measure import find_contours, marching_cubes
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
+from liverimg.measure.slice_outline import slice_distances
 
 _BLOB_PAD = 3
-# Smoothing by s pixels draws a circle of r pixels in by s**2 / (2 * r). Slices are smoothed as much as costs
-# about this share of a pixel: enough to quiet the border of a large lesion, without shrinking a small one.
+# Smoothing by s pixels draws a circle of r pixels in by s**2 / (2 * r). Structures are smoothed as much as costs
+# about this share of a pixel: enough to quiet the border of a thick one, without shrinking a thin one.
 DRAWN_IN_PIXELS = 0.045
 _STRUCTURE_PAD = 5
 _SIDE_KEPT = 0.05  # of the finest spacing: how near the surface may come to a voxel centre
 _LEAST_DROP = 0.02  # of the field's top in the end slice
 _FLAT_END_DROP = 2.3
-# The area of the mesh is what it would be if it lay inside the true surface by this share of a pixel: fitted by
-# benchmarks/measurement_calibration.py.
-_INSIDE_BY_AREA = 0.03
+# How far a blob's outlines lie inside the true ones, in pixels, and how far inside it the surface lies whose area is
+# that of the mesh, what is left of its roughness included: both measured on random bodies of at least six slices,
+# benchmarks/measurement_surface.py.
+_OUTLINE_INSIDE = 0.01
+_INSIDE_BY_AREA = 0.01
 _FACET = 4.0  # a facet of edge h on a ball of radius r lies inside it by about h**2 / (4 r) on average
 _FINEST_STEPS = 8  # at most so many planes are put in the place of one slice
 _STACK_RATIO = 1.2  # an axis counts as the stack when its spacing is so much wider than the first axis's
@@ -84,7 +87,7 @@ def stack_axis(spacing_mm: FloatArray) -> int:
 
 
 def drawn_in_mm(spacing_mm: FloatArray, area_mm2: float) -> float:
-    """How far a blob's mesh lies inside the true surface: drawn in by smoothing, and its facets cut corners.
+    """How far a blob's mesh lies inside the true surface: its facets cut corners, its outlines lie a little inside.
 
     Diameters need no such shift: the longest of many lines finds what sticks out.
 
@@ -97,7 +100,7 @@ def drawn_in_mm(spacing_mm: FloatArray, area_mm2: float) -> float:
     edges = np.array(spacing_mm)
     edges[axis] /= _steps(spacing_mm)
     radius_mm = float(np.sqrt(area_mm2 / (4 * np.pi)))
-    return DRAWN_IN_PIXELS * pixel_mm + float((edges**2).mean()) / (_FACET * radius_mm)
+    return _OUTLINE_INSIDE * pixel_mm + float((edges**2).mean()) / (_FACET * radius_mm)
 
 
 def _steps(spacing_mm: FloatArray) -> int:
@@ -132,7 +135,7 @@ def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
     fine = Grid((k, j, i), affine, grid.frame_of_reference_uid)
     vertices, faces = _zero_level(refined)
     points = fine.index_to_lps_mm(vertices)
-    area, pixel_mm = _area_mm2(points, faces), float(np.sqrt(in_plane.prod()))
+    area, pixel_mm = mesh_area_mm2(points, faces), float(np.sqrt(in_plane.prod()))
     per_axis = [steps if a == axis else 1 for a in range(3)]
     return Surface(
         level=refined,
@@ -142,7 +145,7 @@ def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
         vertices_lps_mm=points,
         faces=faces,
         area_mm2=area + 2 * float(np.sqrt(4 * np.pi * area)) * _INSIDE_BY_AREA * pixel_mm,
-        volume_mm3=_volume_mm3(points, faces) + area * drawn_in_mm(spacing, area),
+        volume_mm3=mesh_volume_mm3(points, faces) + area * drawn_in_mm(spacing, area),
     )
 
 
@@ -207,12 +210,13 @@ def _zero_level(level: NDArray[np.floating]) -> tuple[FloatArray, NDArray[np.int
     return np.asarray(vertices, dtype=np.float64), np.asarray(faces)
 
 
-def _area_mm2(points: FloatArray, faces: NDArray[np.int32]) -> float:
+def mesh_area_mm2(points: FloatArray, faces: NDArray[np.int32]) -> float:
+    """Sum of the triangles."""
     a, b, c = (points[faces[:, n]] for n in range(3))
     return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
 
 
-def _volume_mm3(points: FloatArray, faces: NDArray[np.int32]) -> float:
+def mesh_volume_mm3(points: FloatArray, faces: NDArray[np.int32]) -> float:
     """Sum of the tetrahedra from the middle to each face (divergence theorem); the surface is closed."""
     a, b, c = (points[faces[:, n]] - points.mean(axis=0) for n in range(3))
     return float(abs(np.einsum("na,na->", a, np.cross(b, c))) / 6)
@@ -244,17 +248,9 @@ def _stack_field(padded: BoolArray, in_plane: FloatArray) -> tuple[NDArray[np.fl
     """
     filled = np.flatnonzero(padded.any(axis=(1, 2)))
     low, high = int(filled[0]) - 1, int(filled[-1]) + 1
-    stack = np.zeros((high - low + 1, *padded.shape[1:]))
-    known = np.zeros(len(stack), dtype=bool)
-    widest_pixels = np.sqrt(np.count_nonzero(padded, axis=(1, 2)).max() / np.pi)
-    for k in filled.tolist():
-        distance = _signed_distance(padded[k], in_plane)
-        deepest = distance.max()  # unsmoothed: smoothing lowers the top of the distance, and with it the caps
-        radius_pixels = np.sqrt(np.count_nonzero(padded[k]) / np.pi)
-        sigma = float(np.sqrt(2 * DRAWN_IN_PIXELS * np.sqrt(radius_pixels * widest_pixels)))
-        smooth = _smoothed_keeping_sides(distance, padded[k], sigma, float(in_plane.min()))
-        stack[k - low] = smooth * (2 * deepest - smooth)
-        known[k - low] = True
+    distance, deepest = slice_distances(padded[low : high + 1], in_plane)
+    known = deepest > 0
+    stack = np.where(known[:, None, None], distance * (2 * deepest[:, None, None] - distance), 0.0)
     peak = stack[known].max()
     for k in np.flatnonzero(~known).tolist():
         beyond = [_beyond(stack, known, k, step) for step in (1, -1) if _is_known(known, k + step)]

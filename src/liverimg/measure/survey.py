@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.measurement import Lesion, Measured, MeasurementSet
 from liverimg.core.study import Phase
 from liverimg.core.volume import Volume
 from liverimg.core.window import WindowMap
+from liverimg.measure.acquired import Acquired
 from liverimg.measure.approach import Approach
 from liverimg.measure.attenuation import measure_attenuation, measure_liver_attenuation
 from liverimg.measure.band import point
@@ -38,9 +42,12 @@ def survey(
     settings: MeasureSettings,
     phases: Mapping[Phase, PhaseImage] | None = None,
     sources: tuple[str, ...] = (),
+    acquired: Acquired | None = None,
 ) -> MeasurementSet:
     """As :func:`survey_with_windows`, without ways in."""
-    return survey_with_windows(volume, labels, quality, settings=settings, phases=phases, sources=sources)[0]
+    return survey_with_windows(
+        volume, labels, quality, settings=settings, phases=phases, sources=sources, acquired=acquired
+    )[0]
 
 
 def survey_with_windows(
@@ -52,6 +59,8 @@ def survey_with_windows(
     approach: Approach | None = None,
     phases: Mapping[Phase, PhaseImage] | None = None,
     sources: tuple[str, ...] = (),
+    acquired: Acquired | None = None,
+    segments: NDArray[np.uint8] | None = None,
 ) -> tuple[MeasurementSet, tuple[WindowMap, ...]]:
     """Measures every lesion and the organs around them; with it the map of each lesion's acoustic windows.
 
@@ -67,13 +76,24 @@ def survey_with_windows(
         phases: The study's images by contrast phase, the reference among them, on grids of their own; None to leave
             enhancement out.
         sources: Series UIDs to write beside each number.
+        acquired: How the slices behind the labels' grid were acquired; None where that is not known.
+        segments: Couinaud segments as somebody drew them, 1 to 8 on the labels' grid; None where nobody did.
     """
-    body = Body.of(labels, quality, settings=settings, image=volume, phases=phases, sources=sources)
+    body = Body.of(
+        labels,
+        quality,
+        settings=settings,
+        image=volume,
+        phases=phases,
+        sources=sources,
+        acquired=acquired,
+        segments=segments,
+    )
     measured, warnings = [], list(_warnings(body))
     windows: list[WindowMap] = []
     ways = None if approach is None else Ways.of(body, approach)
     around = Around.of(body) if body.lesions else None
-    segments = find_segments(body, name_trees(body) if around is None else around.trees)
+    told = find_segments(body, name_trees(body) if around is None else around.trees)
     for lesion in body.lesions:
         subject = Subject.of(lesion, body)
         sizes = measure_size(subject, body)
@@ -87,7 +107,7 @@ def survey_with_windows(
             *measure_nearness(subject, body, around),
             *measure_attenuation(subject, body),
             *measure_enhancement(subject, body),
-            *measure_lesion_segments(subject, body, segments),
+            *measure_lesion_segments(subject, body, told),
         ]
         if ways is not None:
             found, window = measure_ways(depths[0], subject, body, ways)
@@ -105,8 +125,8 @@ def survey_with_windows(
     organs = (
         *whole,
         *measure_diameter_sums(body, lesions),
-        *measure_segments(body, segments),
-        *measure_remnants(body, segments),
+        *measure_segments(body, told),
+        *measure_remnants(body, told),
         *measure_destruction(body, whole[0]),
         *measure_liver_attenuation(body),
     )

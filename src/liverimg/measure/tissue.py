@@ -84,6 +84,7 @@ _VAGUE = (Structure.FAT, Structure.MUSCLE, Structure.SKIN, Structure.BODY)
 # Labels that an image in HU knows better than software that drew them.
 _SHOWN = (Structure.BONE, Structure.LUNG, Structure.GAS)
 _TOP_CELLS = 2
+_OUTER_LIVER = 0.25  # of the liver's width, from the right: the spine lies farther in
 _LOWEST_HU, _HIGHEST_HU = -1024, 3071
 
 
@@ -123,7 +124,23 @@ def why_unknown(body: Body) -> str:
             return f"the {words} was not looked for, and only CT shows it without being drawn: what blocks is unknown"
     if body.hounsfield is None and not _gas_known(body):
         return "neither gas nor stomach and bowel were looked for, so what blocks is unknown"
+    if body.image is not None and body.hounsfield is None and not _ribs_drawn(body):
+        return (
+            "no bone is drawn at the side of the liver, where ribs are, and an MR image does not show them by its "
+            "values: what blocks is unknown; draw the ribs, or take the window from a CT"
+        )
     return ""
+
+
+def _ribs_drawn(body: Body) -> bool:
+    """Whether bone is drawn at the liver's level as far to the right as the liver's outer part: not only the spine."""
+    liver = body.liver
+    if liver is None:
+        return False
+    levels, _, across = liver.box
+    outer = across.start + int(_OUTER_LIVER * (across.stop - across.start))
+    depth = slice(0, body.scene.grid.shape[1])
+    return bool(body.scene.mask((levels, depth, slice(0, outer)), Structure.BONE).any())
 
 
 def _gas_known(body: Body) -> bool:

@@ -9,11 +9,13 @@ import numpy as np
 
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray, Structure
-from liverimg.core.measurement import Measured, Measurement, NotMeasured
-from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm
+from liverimg.core.measurement import Measured, Measurement, NotMeasured, Point
+from liverimg.measure.band import banded, evidence, point, quadrature, surface_error_mm
 from liverimg.measure.branches import MARK_OF, PartSource
+from liverimg.measure.bulge import bulge_of
 from liverimg.measure.calibre import Calibre, calibre_at
 from liverimg.measure.contact import Contact, Doubt, Neighbourhood, contact_with
+from liverimg.measure.overlap import Overlap, overlap_with
 from liverimg.measure.proximity import MaskSource
 from liverimg.measure.reach import Around, Nowhere, Place, half_width_mm
 from liverimg.measure.rules import NearnessRules
@@ -42,6 +44,8 @@ class Walls:
         self.around = around
         self._calibres: list[tuple[Structure, FloatArray, Calibre | None]] = []
         self._near: dict[str, Neighbourhood] = {}
+        self._contacts: dict[tuple[str, Point], Contact] = {}
+        self._overlaps: dict[tuple[str, Point], Overlap] = {}
 
     @property
     def rules(self) -> NearnessRules:
@@ -61,10 +65,56 @@ class Walls:
     def neighbourhood(self, place: Place, source: RegionMask) -> Neighbourhood:
         """Distances to the lesion and to a vessel around the lesion."""
         if place.name not in self._near:
-            self._near[place.name] = Neighbourhood.of(
-                self.subject.lesion, source, self.body.scene.grid, pad_mm=_NEIGHBOURHOOD_MM
-            )
+            calibre = self.calibre(place.structure, place.found.on_structure)
+            pad_mm = _NEIGHBOURHOOD_MM + (0.0 if calibre is None else calibre.diameter_mm / 2)
+            self._near[place.name] = Neighbourhood.of(self.subject.lesion, source, self.body.scene.grid, pad_mm=pad_mm)
         return self._near[place.name]
+
+    def contact(self, place: Place) -> tuple[Contact, Calibre] | None:
+        """How far the lesion touches a tube, and the tube's width there; None where too little of it is drawn."""
+        source, calibre = self.source(place), self.calibre(place.structure, place.found.on_structure)
+        if source is None or calibre is None:
+            return None
+        key = (place.name, point(place.found.on_structure))
+        if key not in self._contacts:
+            self._contacts[key] = contact_with(self.neighbourhood(place, source), calibre, self.doubt(place))
+        return self._contacts[key], calibre
+
+    def doubt(self, place: Place) -> Doubt:
+        """How well the place of the lesion's surface and of the vessel's wall is known."""
+        quality = self.subject.quality
+        error_mm = quadrature(
+            surface_error_mm(quality, Structure.TUMOUR),
+            surface_error_mm(quality, place.structure),
+        )
+        return Doubt(self.rules.contact_reach_mm, self.rules.band_contact, error_mm)
+
+    def overlap(self, place: Place) -> Overlap:
+        """How deep the lesion lies in a thing that it touches."""
+        key = (place.name, point(place.found.on_structure))
+        if key not in self._overlaps:
+            self._overlaps[key] = self._overlap(place)
+        return self._overlaps[key]
+
+    def _overlap(self, place: Place) -> Overlap:
+        half_mm = half_width_mm(place, self.subject, self.body)
+        if place.name == "liver_capsule":
+            return bulge_of(self.subject.target, self.body, place.found.on_structure, half_mm=half_mm)
+        found = self.contact(place) if place.structure in _TUBES else None
+        if found is None or self.subject.lesion.touches_image_edge:
+            return Overlap(0.0, 0.0, half_mm, "the two touch; how deep one reaches into the other can't be told")
+        source = self.source(place)
+        if source is None:
+            raise AssertionError("a tube that is touched has a mask")
+        vertices = self.subject.target.surface.vertices_lps_mm
+        return overlap_with(
+            self.neighbourhood(place, source),
+            vertices,
+            found[1],
+            found[0],
+            half_mm=half_mm,
+            shape_share=self.rules.band_calibre_shape,
+        )
 
     def calibre(self, structure: Structure, wall_lps_mm: FloatArray) -> Calibre | None:
         """The vessel's width at a place on its wall."""
@@ -139,16 +189,11 @@ def _contact_rows(place: Place | Nowhere, walls: Walls) -> list[Measured]:
             banded(name, lesion, 0.0, unit, half=0.0, method=method, sources=walls.body.sources)
             for name, unit in zip(names, ("deg", "mm"), strict=True)
         ]
-    source, calibre = walls.source(place), walls.calibre(place.structure, place.found.on_structure)
-    if source is None or calibre is None:
+    found = walls.contact(place)
+    if found is None:
         return [NotMeasured(name, lesion, _TOO_THIN) for name in names]
-    quality = walls.subject.quality
-    error_mm = quadrature(
-        surface_error_mm(quality, Structure.TUMOUR),
-        surface_error_mm(quality, place.structure),
-    )
-    doubt = Doubt(walls.rules.contact_reach_mm, walls.rules.band_contact, error_mm)
-    contact = contact_with(walls.neighbourhood(place, source), calibre, doubt)
+    contact, calibre = found
+    doubt = walls.doubt(place)
     return [_angle_row(names[0], contact, calibre, walls), _length_row(names[1], contact, calibre, doubt, walls)]
 
 

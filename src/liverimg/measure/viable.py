@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.distance import pdist, squareform
 
+from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import EvidencePoint, Measured, NotMeasured
 from liverimg.core.study import Phase
@@ -25,8 +26,8 @@ from liverimg.measure.region import FloatArray, Region
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.surface import Surface, blob_surface, contours, face_area_mm2
 
-DIAMETER, VOLUME, SHARE = "viable_diameter", "viable_volume", "viable_share"
-_NAMES = (DIAMETER, VOLUME, SHARE)
+DIAMETER, AREA, VOLUME, SHARE = "viable_diameter", "viable_area", "viable_volume", "viable_share"
+_NAMES = (DIAMETER, AREA, VOLUME, SHARE)
 _MAD_TO_SD = 1.4826
 _MOST_POINTS = 240  # of one contour; more don't lengthen the longest line
 _BATCH = 512  # lines looked at together, the longest first
@@ -48,7 +49,7 @@ class _Cut:
 
 
 def measure_viable(subject: Subject, body: Body, region: Region, scale: Scale, *, oil: str) -> list[Measured]:
-    """Diameter, volume and share of what enhances in the arterial phase.
+    """Diameter, area, volume and share of what enhances in the arterial phase.
 
     Args:
         subject: The lesion.
@@ -214,6 +215,8 @@ def _measured(
         at_least=strict.diameter_mm - half_mm,
         at_most=lax.diameter_mm + half_mm,
     )
+    half_mm = quadrature(end_mm, _HALF * body.settings.band_long_diameter * pitch_mm)
+    area = _area(subject, cuts, region, half_mm=half_mm, method=method, sources=sources)
     low, value, high = (_volume_ml(cut.mask, region) for cut in cuts)
     rim_ml = 0.0
     if value:
@@ -243,7 +246,41 @@ def _measured(
         at_least=max(0.0, (low if whole else low - rim_ml) / total),
         at_most=min(1.0, (high if whole else high + rim_ml) / total),
     )
-    return [diameter, volume, share]
+    return [diameter, area, volume, share]
+
+
+def _area(
+    subject: Subject,
+    cuts: tuple[_Cut, _Cut, _Cut],
+    region: Region,
+    *,
+    half_mm: float,
+    method: str,
+    sources: tuple[str, ...],
+) -> Measured:
+    low, value, high = (largest_section_mm2(cut.mask, region.grid) for cut in cuts)
+    rim = rim_mm2(value, half_mm) if value else 0.0
+    words = f"area in the axial slice with most of what enhances (EASL); {method}"
+    return banded(
+        AREA, subject.lesion.id, value, "mm2", half=rim, method=words, sources=sources, at_least=low - rim,
+        at_most=high + rim + (missed_mm2(region.grid) if high else 0.0),
+    )  # fmt: skip
+
+
+def largest_section_mm2(mask: BoolArray, grid: Grid) -> float:
+    """Area of a body in the axial slice that holds most of it, in mm2; the first axis is the axial one."""
+    pixel_mm2 = float(np.prod(grid.spacing_mm[1:]))
+    return float(mask.sum(axis=(1, 2)).max()) * pixel_mm2
+
+
+def missed_mm2(grid: Grid) -> float:
+    """How much larger a ball's largest section may be between two slices than in either: pi / 4 h**2."""
+    return float(np.pi / 4 * grid.spacing_mm[0] ** 2)
+
+
+def rim_mm2(area_mm2: float, half_mm: float) -> float:
+    """What an area gains or loses when its outline is off by so much all around, as a disc's would."""
+    return 2 * float(np.sqrt(np.pi * area_mm2)) * half_mm
 
 
 def _volume_ml(mask: BoolArray, region: Region) -> float:

@@ -95,7 +95,7 @@ def measure_wall(near: Measured, subject: Subject, body: Body) -> Measured:
         near.target,
         thickness,
         "mm",
-        half=quadrature(pitch / 2, settings.band_depth * pitch, *errors),
+        half=quadrature(pitch / 2, settings.band_line * pitch, *errors),
         method=method,
         points=(evidence("on_skin", start), evidence("on_liver", start + thickness * direction(start, end))),
         sources=body.sources,
@@ -126,11 +126,14 @@ def measure_wall_layers(near: Measured, subject: Subject, body: Body, settings: 
     points = start + (np.arange(count) + 0.5)[:, None] / count * (end - start)
     by_labels = drawn and (body.hounsfield is None or body.quality.origin in BY_PERSON)
     fat, muscle = _drawn(points, body.scene) if by_labels else _shown(points, body, settings)
-    muscle = _without_skin(fat, muscle, settings.skin_most_mm * count / max(wall.value, settings.skin_most_mm))
-    words = "labelled" if by_labels else "by HU"
+    steps_a_mm = count / max(wall.value, settings.skin_most_mm)
     pitch = pitch_mm(body.scene.grid, body.scene.grid.spacing_mm, direction(start, end))
+    if not by_labels:
+        fat = _without_edge(fat, muscle, pitch * steps_a_mm)
+    muscle = _without_skin(fat, muscle, settings.skin_most_mm * steps_a_mm)
+    words = "labelled" if by_labels else "by HU"
     errors = [surface_error_mm(subject.quality, s) for s in (Structure.SKIN, Structure.LIVER)]
-    half = quadrature(pitch, body.settings.band_depth * pitch, *errors)
+    half = quadrature(pitch, body.settings.band_line * pitch, *errors)
     layers = zip(LAYER_NAMES, ("fat", "muscle"), (fat, muscle), strict=True)
     return [
         banded(
@@ -165,6 +168,16 @@ def _shown(points: FloatArray, body: Body, settings: ApproachSettings) -> tuple[
     values = map_coordinates(part, (index - low).T, order=1, mode="nearest")
     fat = (values >= settings.fat_low_hu) & (values <= settings.fat_high_hu)
     return fat, (values > settings.fat_high_hu) & (values <= settings.muscle_high_hu)
+
+
+def _without_edge(fat: BoolArray, muscle: BoolArray, most_steps: float) -> BoolArray:
+    """Fat without what is no wider than a voxel outside the first soft tissue: skin mixed with air has its values."""
+    first = int(np.argmax(muscle)) if muscle.any() else len(muscle)
+    if first > most_steps:
+        return fat
+    inner = fat.copy()
+    inner[:first] = False
+    return inner
 
 
 def _without_skin(fat: BoolArray, muscle: BoolArray, most_steps: float) -> BoolArray:

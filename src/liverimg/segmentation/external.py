@@ -12,6 +12,7 @@ from liverimg.core.errors import InputRefusedError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap, Structure
 from liverimg.core.nearest import lattice_offset, on_grid
+from liverimg.segmentation.drawn_segments import bare_segments
 from liverimg.segmentation.label_names import IGNORE, UNDECIDED, NameRules, meaning_of, number_in, plain, spellings
 
 _MOST_NAMED = 8
@@ -60,7 +61,11 @@ def combine(
     Raises:
         InputRefusedError: A name that nobody knows, no structure of ours, or nothing drawn at all.
     """
-    meanings = [meaning_of(drawing, rules) for drawing in drawings.drawings]
+    segments = bare_segments(drawing.name for drawing in drawings.drawings)
+    meanings = [
+        meaning_of(drawing, rules) or (Structure.LIVER.value if drawing.name in segments else None)
+        for drawing in drawings.drawings
+    ]
     _refuse_unknown([d.name for d, meaning in zip(drawings.drawings, meanings, strict=True) if meaning is None])
     by_structure: dict[Structure, list[Drawing]] = {}
     undecided = []
