@@ -136,9 +136,17 @@ def _adds(part: ScorePart) -> str:
 def quantities() -> str:
     """``quantities.md``."""
     lines = ["# Quantities", _NOTE]
-    lines += ["Every name in `measurements.json`, with its unit, its meaning and its code. The same rows head the"]
-    lines += ["tables of `liverimg export`. A name that ends in `*` stands for a family."]
-    for scope, heading in (("lesion", "Per lesion"), ("study", "Per study (under `organs`)")):
+    lines += ["Every name in `measurements.json`, `response.json` and `perfusion.json`, with its unit, its meaning and"]
+    lines += [
+        "its code. The same rows head the tables of `liverimg export`. A name that ends in `*` stands for a family."
+    ]
+    headings = {
+        "lesion": "Per lesion",
+        "study": "Per study (under `organs`)",
+        "treatment": "After treatment (response.json)",
+        "ultrasound": "Contrast ultrasound (perfusion.json)",
+    }
+    for scope, heading in headings.items():
         lines += ["", f"## {heading}", "", "| name | unit | title | meaning | code |", "|---|---|---|---|---|"]
         for name, row in quantity_rows().items():
             if row.scope == scope:
@@ -159,10 +167,10 @@ def result_fields() -> str:
     lines = [
         "# Fields of the results",
         _NOTE,
-        "Every field of `measurements.json` and `assessment.json`, from their schemas",
+        "Every field of `measurements.json`, `assessment.json` and `response.json`, from their schemas",
     ]
     lines += ["in `src/liverimg/data/schema/`. `[]` marks the elements of a list."]
-    for kind in ("measurements", "assessment"):
+    for kind in ("measurements", "assessment", "response"):
         schema = json.loads((_ROOT / "src/liverimg/data/schema" / f"{kind}.schema.json").read_text(encoding="utf-8"))
         version = schema["properties"]["schema_version"]["const"]
         lines += ["", f"## {kind}.json, version {version}", "", schema["description"], ""]

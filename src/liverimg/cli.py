@@ -13,6 +13,7 @@ import typer
 import liverimg
 from liverimg import cli_options as read
 from liverimg.cli_ceus import ceus
+from liverimg.cli_listen import listen
 from liverimg.cli_options import (
     ClinicalOption,
     ContrastStartOption,
@@ -22,9 +23,14 @@ from liverimg.cli_options import (
     PaneOption,
     PhaseOption,
     StudyArgument,
+    TransducerOption,
+    TransducersOption,
     UseOption,
 )
-from liverimg.cli_results import criteria, export, validate
+from liverimg.cli_pacs import pacs
+from liverimg.cli_post import post, timeline
+from liverimg.cli_publish import publish
+from liverimg.cli_results import criteria, export, transducers, validate
 from liverimg.cli_study import deidentify, inspect
 from liverimg.cli_training import evaluate, train
 from liverimg.core.errors import ExitCode, LiverimgError, UsageError
@@ -77,6 +83,8 @@ def pre(
     phase: PhaseOption = None,
     use: UseOption = None,
     earlier: EarlierOption = None,
+    transducer: TransducerOption = None,
+    transducers_file: TransducersOption = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the model runs.")] = "auto",
     redo: Annotated[
         str | None,
@@ -96,8 +104,9 @@ def pre(
         load_recipe(recipe)
         .with_settings("ingest", study=study, phases=read.phases(phase), use=read.roles(use), labels=labels)
         .with_settings("segment", labels=labels, model=read.model(model), device=device)
-        .with_settings("measure", earlier=read.earlier(earlier))
+        .with_settings("measure", earlier=read.earlier(earlier), transducer=transducer, transducers=transducers_file)
         .with_settings("assess", clinical=read.clinical(clinical), own=own_criteria)
+        .with_settings("publish", study=study)
     )
     with _reporter() as reporter:
         outcomes = run(steps, out, redo=redo, reporter=reporter)
@@ -166,8 +175,14 @@ def sample(
 
 
 app.command(epilog=_EXIT_CODES)(ceus)
+app.command(epilog=_EXIT_CODES)(listen)
+app.add_typer(pacs)
+app.command(epilog=_EXIT_CODES)(post)
+app.command(epilog=_EXIT_CODES)(timeline)
+app.command(epilog=_EXIT_CODES)(publish)
 app.command(epilog=_EXIT_CODES)(validate)
 app.command(epilog=_EXIT_CODES)(criteria)
+app.command(epilog=_EXIT_CODES)(transducers)
 app.command(epilog=_EXIT_CODES)(export)
 app.command(epilog=_EXIT_CODES)(inspect)
 app.command(epilog=_EXIT_CODES)(deidentify)

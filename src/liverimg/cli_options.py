@@ -65,6 +65,16 @@ CriteriaOption = Annotated[
         help="Rules of your own beside those that come with liverimg; may be given several times.",
     ),
 ]
+TransducerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--transducer", metavar="NAME", help="Transducer for the acoustic window; liverimg transducers lists them."
+    ),
+]
+TransducersOption = Annotated[
+    Path | None,
+    typer.Option("--transducers", metavar="FILE.toml", help="Transducers of your own instead of those built in."),
+]
 _LONGEST_START_S = 86_400
 
 

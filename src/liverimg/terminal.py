@@ -26,6 +26,11 @@ _VERBS = {
     "measure": "Measuring",
     "assess": "Holding against criteria",
     "report": "Writing the report",
+    "publish": "Writing DICOM objects",
+    "register": "Laying the studies on each other",
+    "zones": "Looking for ablation zones",
+    "response": "Measuring margins",
+    "response_report": "Writing the report",
     "deidentify": "Removing identity",
     "sample": "Writing the sample studies",
 }

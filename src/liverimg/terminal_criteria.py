@@ -10,6 +10,7 @@ from rich.text import Text
 
 from liverimg.assess.describe import rule_text
 from liverimg.core.criteria import CriteriaSet
+from liverimg.core.window import Transducer
 
 
 def show_criteria(tables: Sequence[CriteriaSet]) -> None:
@@ -31,3 +32,19 @@ def show_criteria(tables: Sequence[CriteriaSet]) -> None:
             console.print(Text(f"not supported: {title}: {reason}"))
         for conflict in table.conflicts:
             console.print(Text(f"conflict: {conflict}"))
+
+
+def show_transducers(transducers: Sequence[Transducer]) -> None:
+    """Each transducer with its figures and where they come from; the first is the default."""
+    shown = Table(show_lines=True)
+    for heading, share in (("Name", 2), ("Transducer", 3), ("Sides and tilt, degrees", 2), ("Source", 5)):
+        shown.add_column(heading, overflow="fold", ratio=share)
+    for transducer in transducers:
+        sides, tilt = (f"{low:g} to {high:g}" for low, high in (transducer.azimuth_deg, transducer.elevation_deg))
+        figures = (
+            f"{transducer.title}\n"
+            f"aperture {transducer.aperture_mm:g} mm, focal length {transducer.focal_length_mm:g} mm, opening "
+            f"{transducer.opening_mm:g} mm, {transducer.frequency_mhz:g} MHz, standoff {transducer.standoff_mm:g} mm"
+        )
+        shown.add_row(Text(transducer.id), Text(figures), Text(f"{sides}\n{tilt}"), Text(transducer.source))
+    Console(highlight=False).print(shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from liverimg.assess.response import ResponseRule, TargetLesion, overall_response, target_response
+from liverimg.assess.response import ResponseRule, TargetLesion, overall_response, target_response, target_sum
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.measurement import Measured, Measurement, NotMeasured
 from liverimg.files.tables import read_table
@@ -75,9 +75,39 @@ def test_sums_run_over_all_targets() -> None:
 
 def test_an_unmeasured_lesion_leaves_everything_open() -> None:
     missing: Measured = NotMeasured("axial_long_diameter", "L2", "the lesion touches the edge of the image")
-    found = target_response(RECIST, [*_one(50, 20), TargetLesion("L2", _size(20), _size(20), missing, False)])
+    found = target_response(RECIST, [*_one(50, 20, gone=None), TargetLesion("L2", _size(20), _size(20), missing, None)])
     assert set(found.possible) == {"CR", "PR", "SD", "PD"}
     assert "edge of the image" in found.statement
+    there = target_response(RECIST, [*_one(50, 20), TargetLesion("L2", _size(20), _size(20), missing, False)])
+    assert set(there.possible) == {"PR", "SD", "PD"}, "a lesion that is there is no complete response"
+
+
+def test_all_gone_is_complete_whatever_was_never_measured() -> None:
+    never = NotMeasured("viable_diameter", "L1", "there was no arterial phase before")
+    assert target_response(MRECIST, [TargetLesion("L1", never, never, _size(0), True)]).answer == "CR"
+    open_yet = [TargetLesion("L1", never, never, _size(0), True), TargetLesion("L2", never, never, _size(3), None)]
+    assert target_response(MRECIST, open_yet).answer == ""
+
+
+@pytest.mark.parametrize(("before", "now"), [(23.1, 16.17), (90.0, 63.0), (0.3, 0.21), (33.3, 23.31), (109.7, 76.79)])
+def test_a_fall_by_exactly_thirty_per_cent_is_partial_whatever_the_decimals(before: float, now: float) -> None:
+    assert target_response(RECIST, _one(before, now)).answer == "PR"
+
+
+@pytest.mark.parametrize(("before", "now"), [(70.0, 84.0), (33.3, 39.96), (25.1, 30.12)])
+def test_a_rise_by_exactly_twenty_per_cent_is_progression(before: float, now: float) -> None:
+    assert target_response(RECIST, _one(before, now)).answer == "PD"
+
+
+@pytest.mark.parametrize(("before", "now"), [(70.4, 88.0), (33.2, 41.5), (100.4, 125.5)])
+def test_a_rise_by_exactly_a_quarter_is_stable_in_easl(before: float, now: float) -> None:
+    assert target_response(EASL, _one(before, now)).answer == "SD"
+
+
+def test_the_sums_are_stated_with_their_bands() -> None:
+    total = target_sum(RECIST, [*_one(50, 40, band=1.0), *_one(20, 15, band=2.0)], "current")
+    assert isinstance(total, Measurement)
+    assert (total.name, total.value, total.low, total.high) == ("recist_1_1_sum_current", 55.0, 52.0, 58.0)
 
 
 def test_no_target_no_response() -> None:

@@ -16,7 +16,7 @@ SCHEMES = {"SCT", "DCM", "IBSI", "99LIVERIMG"}
 @pytest.mark.parametrize("name", list(ROWS))
 def test_every_row_is_complete(name: str, repository: Path):
     row = ROWS[name]
-    assert row.scope in ("lesion", "study")
+    assert row.scope in ("lesion", "study", "treatment", "ultrasound")
     assert row.unit in unit_codes()
     assert row.title and row.meaning.endswith(".")
     assert (repository / "docs" / row.page).is_file(), row.page
@@ -25,9 +25,14 @@ def test_every_row_is_complete(name: str, repository: Path):
     assert ("{}" in row.title) == name.endswith("*")
 
 
-def test_the_schema_knows_every_unit():
-    schema = json.loads(package_data("schema", "measurements.schema.json").read_text())
-    assert set(schema["$defs"]["measurement"]["properties"]["unit"]["enum"]) == set(unit_codes())
+def test_the_schemas_know_every_unit():
+    measured = json.loads(package_data("schema", "measurements.schema.json").read_text())
+    perfusion = json.loads(package_data("schema", "perfusion.schema.json").read_text())
+    of_volumes = set(measured["$defs"]["measurement"]["properties"]["unit"]["enum"])
+    of_clips = set(perfusion["$defs"]["quantity"]["oneOf"][0]["properties"]["unit"]["enum"])
+    assert of_volumes | of_clips == set(unit_codes())
+    assert {row.unit for row in ROWS.values() if row.scope != "ultrasound"} <= of_volumes
+    assert {row.unit for row in ROWS.values() if row.scope == "ultrasound"} <= of_clips
 
 
 def test_families():
@@ -56,7 +61,7 @@ def test_names_do_not_collide():
         assert {part.item for part in score.parts} <= set(words.items)
 
 
-@pytest.mark.parametrize("kind", ["measurements", "assessment"])
+@pytest.mark.parametrize("kind", ["measurements", "assessment", "response"])
 def test_every_field_of_the_results_says_what_it_means(kind: str):
     schema = json.loads(package_data("schema", f"{kind}.schema.json").read_text())
     assert schema["properties"]["schema_version"]["const"] == "1.0"

@@ -7,6 +7,8 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import openpyxl
 import pytest
 
@@ -14,6 +16,8 @@ from liverimg.core.catalogue import row_of
 from liverimg.core.errors import ExitCode
 from liverimg.files.catalogue import quantity_rows
 from liverimg.files.criteria import criteria_names
+from liverimg.pipeline.recipe import load_recipe, recipe_from_record
+from liverimg.stages import measure
 
 ROWS = quantity_rows()
 OWN = """
@@ -63,6 +67,85 @@ def test_the_recipe_assesses_with_every_table(assessed: Path):
     record = json.loads((assessed / "assessment.json").read_text())
     assert {c["id"] for c in record["criteria"]} == set(criteria_names())
     assert record["sessions"] and record["classifications"] and record["conflicts"]
+
+
+def test_the_pieces_of_the_sessions_are_voxels_that_a_planner_can_load(assessed: Path):
+    pieces, labels = (nibabel.load(assessed / name) for name in ("sessions.nii.gz", "labels.nii.gz"))
+    assert pieces.shape == labels.shape
+    assert np.allclose(pieces.affine, labels.affine)
+    values = np.asarray(pieces.dataobj)
+    voxel_ml = abs(np.linalg.det(pieces.affine[:3, :3])) / 1000
+    plans = json.loads((assessed / "assessment.json").read_text())["sessions"]
+    wanted = {piece["label_value"]: piece for plan in plans for piece in plan["pieces"]}
+    assert 0 not in wanted and sorted(wanted) == list(range(1, len(wanted) + 1))
+    assert set(np.unique(values)) - {0} <= set(wanted)
+    for value, piece in wanted.items():
+        index = np.argwhere(values == value)
+        if len(index) * voxel_ml < 0.99 * piece["volume_ml"]:
+            continue  # its target overlaps a larger lesion's
+        assert len(index) * voxel_ml == pytest.approx(piece["volume_ml"], rel=1e-3)
+        centre = nibabel.affines.apply_affine(pieces.affine, index.mean(axis=0)) * (-1, -1, 1)
+        assert centre == pytest.approx(piece["centroid_lps_mm"], abs=0.01)
+    shares = [np.count_nonzero(values == v) * voxel_ml / p["volume_ml"] for v, p in wanted.items()]
+    assert sum(share > 0.99 for share in shares) >= len(shares) - 1
+
+
+OWN_TRANSDUCER = """[bench]
+title = "A bench transducer"
+aperture_mm = 100.0
+focal_length_mm = 180.0
+opening_mm = 0.0
+frequency_mhz = 1.0
+standoff_mm = 5.0
+azimuth_deg = [-30.0, 100.0]
+elevation_deg = [-30.0, 30.0]
+source = "a test"
+"""
+
+
+def test_a_transducer_of_ones_own_is_remembered_without_its_path(tmp_path: Path):
+    own = tmp_path / "john_doe.toml"
+    own.write_text(OWN_TRANSDUCER, encoding="utf-8")
+    settings = measure.Settings(transducers=own)
+    assert settings.transducers["bench"]["focal_length_mm"] == 180
+    recipe = load_recipe("pre_ablation").only("measure").with_settings("measure", transducers=own)
+    record = recipe.to_record()
+    assert "john_doe" not in json.dumps(record)
+    own.unlink()
+    assert recipe_from_record(record).steps[0].resolved() == settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--transducer", "jc_151"], "there is no transducer called 'jc_151'; the table has: jc_150, jc_120"),
+        (["--transducers", "{missing}"], "missing.toml"),
+        (["--transducers", "{poor}"], "does not describe 'poor' fully"),
+    ],
+)
+def test_a_wrong_transducer_is_refused_in_a_sentence_before_any_work(
+    arguments: list[str], words: str, tmp_path: Path, sample: Path, liverimg
+):
+    (tmp_path / "poor.toml").write_text("[poor]\naperture_mm = 100\n", encoding="utf-8")
+    places = {"missing": tmp_path / "missing.toml", "poor": tmp_path / "poor.toml"}
+    given = [argument.format(**places) for argument in arguments]
+    said = liverimg("pre", sample / "pre_ct", "--out", tmp_path / "out", *given)
+    assert said.code == ExitCode.INPUT_REFUSED
+    assert words in said.err and said.err.strip().count("\n") == 0
+    assert not (tmp_path / "out" / "study.json").exists()
+
+
+def test_the_transducers_are_listed(tmp_path: Path, liverimg):
+    listed = json.loads(liverimg("transducers", "--json").out)["transducers"]
+    assert [t["id"] for t in listed][:2] == ["jc_150", "jc_120"]
+    assert all(t["source"] for t in listed)
+    shown = liverimg("transducers")
+    assert "jc_120" in shown.out and "PMID" in shown.out
+    own = tmp_path / "own.toml"
+    own.write_text(OWN_TRANSDUCER, encoding="utf-8")
+    assert [
+        t["id"] for t in json.loads(liverimg("transducers", "--transducers", own, "--json").out)["transducers"]
+    ] == ["bench"]
 
 
 def test_own_criteria_are_judged_recorded_and_remembered(finished: Path, tmp_path: Path, liverimg):

@@ -26,6 +26,9 @@ from liverimg.core.study import Modality, Phase, PhaseEvidence, Rejected, Series
 from liverimg.core.vocabulary import Threshold
 from liverimg.core.volume import Quantity, Volume
 from liverimg.report.content import ReportContent
+from liverimg.report.response_content import ResponseContent, laid_over
+
+from .response_case import make_case
 
 BODY, LIVER, TUMOUR, HEPATIC_VEIN, PORTAL_VEIN = 23, 1, 2, 3, 4
 CODES = {
@@ -211,6 +214,20 @@ def build(strings: dict[str, Any], styles: dict[Structure, tuple[str, str]]) -> 
         return make_content(grid, strings=strings, styles=styles, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def words(repository: Path, strings: dict[str, Any]) -> dict[str, Any]:
+    """The words of the page about a study after treatment, with small pictures."""
+    own = tomllib.loads((repository / "src/liverimg/data/response_strings.toml").read_text("utf-8"))
+    small = {"zoom_pixels": 90, "pair": {"margin_mm": 6, "least_half_mm": 30, "liver_margin_mm": 6}}
+    return laid_over(laid_over(strings, own), {"display": small})
+
+
+@pytest.fixture(scope="session")
+def case(words: dict[str, Any], styles: dict[Structure, tuple[str, str]]) -> ResponseContent:
+    """A treated and an untreated lesion."""
+    return make_case(words, styles)
 
 
 @pytest.fixture(scope="session")

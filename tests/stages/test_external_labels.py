@@ -11,6 +11,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.sr.coding import Code
 
+from liverimg.core.errors import InputRefusedError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.study import Modality, Phase, Series, Study
@@ -18,7 +19,8 @@ from liverimg.core.volume import Quantity, Volume
 from liverimg.dicom.write import SeriesHeader, StudyHeader, uid_from, write_series
 from liverimg.files import nifti
 from liverimg.files.tables import structure_styles
-from liverimg.stages.external_labels import read_external
+from liverimg.segmentation.drawn_segments import bare_segments, segment_of
+from liverimg.stages.external_labels import read_external, read_segments
 from liverimg.stages.label_sources import series_drawn_on
 
 from .drawn_files import headers, outlines, segment, write_rtstruct, write_seg, write_seg_nrrd
@@ -99,6 +101,76 @@ def test_nifti_in_one_file_and_in_one_per_structure(write: Callable, truth, seri
     labels, quality = read(write(tmp_path, truth), series)
     same(labels, truth)
     assert quality == LabelQuality("external")
+
+
+def divided(truth: LabelMap) -> np.ndarray:
+    """Eight slabs of the liver from right to left."""
+    columns = np.flatnonzero(truth.mask(Structure.LIVER).any(axis=(0, 1)))
+    number = np.clip((np.arange(truth.grid.shape[2]) - columns[0]) * 8 // len(columns), 0, 7) + 1
+    return np.where(truth.mask(Structure.LIVER), number[None, None, :], 0).astype(np.uint8)
+
+
+def segments_in_one_file(folder: Path, truth: LabelMap) -> Path:
+    array = np.where(divided(truth) > 0, 30 + divided(truth), truth.array)
+    path = folder / "drawn.nii.gz"
+    nifti.write_label_values(path, array.astype(np.uint8), truth.grid)
+    names = {s.value: v for s, v in truth.structures.items() if s is not Structure.LIVER}
+    (folder / "drawn.json").write_text(json.dumps(names | {f"segment_{n}": 30 + n for n in range(1, 9)}))
+    return path
+
+
+def segments_in_a_folder(folder: Path, truth: LabelMap) -> Path:
+    by_folder(folder, truth)
+    (folder / "liver.nii.gz").unlink()
+    for number in range(1, 9):
+        name = f"Segment_{('I', 'II', 'III', '4', '5', '6', '7', '8')[number - 1]}.nii.gz"
+        nifti.write_label_values(folder / name, (divided(truth) == number).astype(np.uint8), truth.grid)
+    return folder
+
+
+@pytest.mark.parametrize("write", [segments_in_one_file, segments_in_a_folder])
+def test_drawn_segments_are_liver_and_themselves(write: Callable, truth, series, tmp_path: Path) -> None:
+    path = write(tmp_path, truth)
+    labels, quality = read(path, series)
+    same(labels, truth)
+    assert quality.origin == "external"
+    assert np.array_equal(read_segments(path, series), divided(truth))
+
+
+@pytest.mark.parametrize("write", [by_nifti, by_folder])
+def test_labels_without_segments_have_none(write: Callable, truth, series, tmp_path: Path) -> None:
+    assert read_segments(write(tmp_path, truth), series) is None
+
+
+def test_a_bare_segment_number_means_nothing_alone(truth, series, tmp_path: Path) -> None:
+    """3D Slicer calls the first drawing of anything Segment_1."""
+    assert bare_segments(["Segment_1", "liver"]) == frozenset()
+    assert bare_segments([f"segment_{n}" for n in range(1, 8)]) == frozenset(), "seven of eight"
+    assert len(bare_segments([f"Segment {n}" for n in ["1", "2", "3", "4a", "4b", "5", "6", "7", "8"]])) == 9
+    by_folder(tmp_path, truth)
+    liver = truth.mask(Structure.LIVER).astype(np.uint8)
+    nifti.write_label_values(tmp_path / "Segment_1.nii.gz", liver, truth.grid)
+    with pytest.raises(InputRefusedError, match="Segment_1"):
+        read(tmp_path, series)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("segment_4", 4),
+        ("Liver Segment 4b", 4),
+        ("liver_segment_8", 8),
+        ("Couinaud VII", 7),
+        ("Segment IVa", 4),
+        ("segment_9", None),
+        ("segment", None),
+        ("liver", None),
+        ("tumour segment 3", None),
+    ],
+)
+def test_which_names_are_segments(name: str, number: int | None) -> None:
+    assert segment_of(name, meanings={}) == number
+    assert segment_of("x", ("SCT:277956007",), meanings={"SCT:277956007": 2}) == 2
 
 
 def test_one_file_with_the_names_in_its_header(truth, series, tmp_path: Path) -> None:

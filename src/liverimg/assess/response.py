@@ -7,6 +7,7 @@ progress of other lesions makes a progression, and only a reader can say that th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -115,14 +116,40 @@ def target_response(rule: ResponseRule, targets: Sequence[TargetLesion]) -> Clas
     """
     if not targets:
         return _classified(rule, (), "There is no target lesion, so there is no response of target lesions.", "")
+    if all(target.gone is True for target in targets):
+        words = f"No sign of {rule.disease} is left in any target lesion."
+        return _classified(rule, (Response.COMPLETE,), words, "")
     sums = {}
     for name in ("baseline", "nadir", "current"):
-        found = _sum([_at(t, name) for t in targets])
-        if isinstance(found, str):
-            return _classified(rule, tuple(Response), f"The {name} sum is unknown: {found}.", found)
-        sums[name] = found
+        found = target_sum(rule, targets, name)
+        if isinstance(found, NotMeasured):
+            reason = found.reason
+            return _classified(rule, _without_sums(targets), f"The {name} sum is unknown: {reason}.", reason)
+        sums[name] = _Range(found.low, found.high)
     possible = _possible(rule, sums["baseline"], sums["nadir"], sums["current"], targets)
     return _classified(rule, possible, _statement(rule, sums, possible), _settled_by(rule, possible, targets))
+
+
+def target_sum(rule: ResponseRule, targets: Sequence[TargetLesion], name: str) -> Measured:
+    """The sum over the target lesions at one time, with the bands added up: one hand drew all outlines.
+
+    Args:
+        rule: The criterion.
+        targets: The lesions; without any there is no sum.
+        name: ``baseline``, ``nadir`` or ``current``.
+    """
+    title = f"{rule.id}_sum_{name}"
+    if not targets:
+        return NotMeasured(title, "study", "there is no target lesion")
+    parts = []
+    for target in targets:
+        part = _at(target, name)
+        if isinstance(part, NotMeasured):
+            return NotMeasured(title, "study", f"{target.lesion_id}: {part.reason}")
+        parts.append(part)
+    value, low, high = (math.fsum(getattr(p, key) for p in parts) for key in ("value", "low", "high"))
+    words = f"sum over {' and '.join(t.lesion_id for t in targets)}"
+    return Measurement(title, "study", value, rule.unit, low, high, words)
 
 
 def overall_response(
@@ -186,13 +213,10 @@ def _at(target: TargetLesion, name: str) -> Measured:
     return found
 
 
-def _sum(parts: Sequence[Measured]) -> _Range | str:
-    low = high = 0.0
-    for part in parts:
-        if isinstance(part, NotMeasured):
-            return f"{part.target}: {part.reason}"
-        low, high = low + part.low, high + part.high
-    return _Range(low, high)
+def _without_sums(targets: Sequence[TargetLesion]) -> tuple[Response, ...]:
+    """What remains possible where no sum is known: a target that is there excludes a complete response."""
+    there = any(target.gone is False for target in targets)
+    return tuple(r for r in Response if r is not Response.COMPLETE or not there)
 
 
 def _possible(
@@ -217,13 +241,18 @@ def _possible(
 
 
 def _rises(rule: ResponseRule, now: float, before: float) -> bool:
-    gain = now - before
-    enough = gain > rule.rise * before if rule.strict_rise else gain >= rule.rise * before
-    return gain > 0 and enough and gain >= rule.least_rise
+    gain, limit = now - before, rule.rise * before
+    enough = gain > limit and not math.isclose(gain, limit) if rule.strict_rise else _reaches(gain, limit)
+    return gain > 0 and enough and _reaches(gain, rule.least_rise)
 
 
 def _falls(rule: ResponseRule, now: float, before: float) -> bool:
-    return before > 0 and before - now >= rule.fall * before
+    return before > 0 and _reaches(before - now, rule.fall * before)
+
+
+def _reaches(change: float, limit: float) -> bool:
+    """At least the limit; a change that misses it by rounding alone reaches it."""
+    return change >= limit or math.isclose(change, limit)
 
 
 def _statement(rule: ResponseRule, sums: Mapping[str, _Range], possible: Sequence[Response]) -> str:

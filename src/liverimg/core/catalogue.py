@@ -22,8 +22,9 @@ class QuantityRow:
     """One quantity, or a family of them.
 
     Attributes:
-        name: As in ``measurements.json``; ends in ``*`` for a family.
-        scope: ``lesion`` or ``study``.
+        name: As in the record; ends in ``*`` for a family.
+        scope: ``lesion`` or ``study`` (``measurements.json``), ``treatment`` (``response.json``) or ``ultrasound``
+            (``perfusion.json``).
         unit: Its unit.
         title: For a reader.
         meaning: One sentence.

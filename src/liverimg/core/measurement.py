@@ -35,6 +35,7 @@ class Measurement:
         method: How it was measured, one line.
         evidence: Where it was measured.
         sources: Series UIDs that it was measured on.
+        slices: SOP instance UIDs of the slices that it was measured in, where it lies in slices and these are known.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Measurement:
     method: str
     evidence: tuple[EvidencePoint, ...] = ()
     sources: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(v) for v in (self.value, self.low, self.high)):

@@ -18,6 +18,7 @@ class SessionPiece:
         reach_mm: From the centre of gravity to its farthest voxel.
         share_of_tumour: How much of the piece is tumour and not margin, 0 to 1.
         within_range: Whether its volume lies between the smallest and the largest of a session.
+        label_value: Value of its voxels in the label file of all pieces; 0 where there is no such file.
     """
 
     order: int
@@ -26,6 +27,7 @@ class SessionPiece:
     reach_mm: float
     share_of_tumour: float
     within_range: bool
+    label_value: int = 0
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,9 @@ class Series:
         kind_confidence: How sure the kind is.
         time_s: When the volume was acquired, in seconds from the study's first volume; None when no tag says.
         series_number: SeriesNumber, as consoles show it; None without one.
+        slice_thickness_mm: SliceThickness; None when no tag says.
+        widest_gap_mm: Widest distance between two acquired slices where the volume was resampled from unevenly spaced
+            ones; None where they were even.
         number: Its place in the list of the study's volumes as the headers give it, from 1: what ``--use`` and the
             volume's file name call it. 0 when it comes from elsewhere.
     """
@@ -130,6 +133,8 @@ class Series:
     time_s: float | None = None
     number: int = 0
     series_number: int | None = None
+    slice_thickness_mm: float | None = None
+    widest_gap_mm: float | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ def vocabulary() -> Vocabulary:
     table = read_table("clinical_items")
     items = {key: clinical_item(key, row) for key, row in table["item"].items()}
     scores = (_score(row) for row in table["score"])
-    return Vocabulary(quantity_rows(), items, {score.name: score for score in scores})
+    asked_of = {name: row for name, row in quantity_rows().items() if row.scope in ("lesion", "study")}
+    return Vocabulary(asked_of, items, {score.name: score for score in scores})
 
 
 @cache

@@ -40,6 +40,21 @@ def write_labels(path: Path, labels: LabelMap) -> None:
     _write(path, labels.array, labels.grid)
 
 
+def read_label_values(path: Path, *, on: Grid) -> NDArray[np.uint8]:
+    """Values that :func:`write_label_values` wrote, on a known grid.
+
+    Raises:
+        InputRefusedError: Unreadable, or the values are not whole numbers from 0 to 255.
+        GridMismatchError: They lie on another grid.
+    """
+    return read_labels(path, {}, lesions={}, on=on).array
+
+
+def write_label_values(path: Path, values: NDArray[np.uint8], grid: Grid) -> None:
+    """Writes values of parts that are no structures as ``.nii.gz`` of unsigned bytes; a record says what they mean."""
+    _write(path, values, grid)
+
+
 def write_percent(path: Path, percent: NDArray[np.uint8], grid: Grid) -> None:
     """Writes a percentage for each voxel as ``.nii.gz`` of unsigned bytes, 0 to 100."""
     _write(path, percent, grid)

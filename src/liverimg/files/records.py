@@ -33,6 +33,12 @@ KINDS = (
     "assessment",
     "scores",
     "perfusion",
+    "alignment",
+    "zones",
+    "response",
+    "timeline",
+    "published",
+    "meshes",
 )
 
 

@@ -72,7 +72,7 @@ def quantity_to_record(quantity: Measured) -> Record:
     """One quantity: a value with its band, or the reason why there is none."""
     if isinstance(quantity, NotMeasured):
         return {"name": quantity.name, "target": quantity.target, "not_measured": quantity.reason}
-    return {
+    record: Record = {
         "name": quantity.name,
         "target": quantity.target,
         "value": round(quantity.value, _DECIMALS),
@@ -84,6 +84,9 @@ def quantity_to_record(quantity: Measured) -> Record:
         "evidence_roles": [e.role for e in quantity.evidence],
         "series_instance_uids": list(quantity.sources),
     }
+    if quantity.slices:
+        record["sop_instance_uids"] = list(quantity.slices)
+    return record
 
 
 def quantity_from_record(record: Mapping[str, Any]) -> Measured:
@@ -103,6 +106,7 @@ def quantity_from_record(record: Mapping[str, Any]) -> Measured:
             for role, point in zip(record["evidence_roles"], record["evidence_lps_mm"], strict=True)
         ),
         sources=tuple(record["series_instance_uids"]),
+        slices=tuple(record.get("sop_instance_uids", ())),
     )
 
 
@@ -120,7 +124,7 @@ def assessment_to_record(assessment: Assessment, *, study: Record, criteria: lis
         "study": study,
         "criteria": criteria,
         "findings": [_finding_to_record(f) for f in assessment.findings],
-        "classifications": [_classification_to_record(c) for c in assessment.classifications],
+        "classifications": [classification_to_record(c) for c in assessment.classifications],
         "not_applied": [asdict(n) for n in assessment.not_applied],
         "sessions": [_rounded(asdict(plan)) for plan in assessment.sessions],
         "conflicts": list(assessment.conflicts),
@@ -132,7 +136,7 @@ def assessment_from_record(record: Mapping[str, Any]) -> Assessment:
     return Assessment(
         findings=tuple(_finding_from_record(f) for f in record["findings"]),
         conflicts=tuple(record["conflicts"]),
-        classifications=tuple(_classification_from_record(c) for c in record["classifications"]),
+        classifications=tuple(classification_from_record(c) for c in record["classifications"]),
         not_applied=tuple(NotApplied(**n) for n in record["not_applied"]),
         sessions=tuple(_session_plan(plan) for plan in record["sessions"]),
     )
@@ -224,7 +228,8 @@ def _part_from_record(record: Mapping[str, Any]) -> Part:
     )
 
 
-def _classification_to_record(found: Classification) -> Record:
+def classification_to_record(found: Classification) -> Record:
+    """One classification: the answer, or all that are possible."""
     return {
         "category_id": found.category_id,
         "criteria_set": found.criteria_set,
@@ -241,7 +246,8 @@ def _classification_to_record(found: Classification) -> Record:
     }
 
 
-def _classification_from_record(record: Mapping[str, Any]) -> Classification:
+def classification_from_record(record: Mapping[str, Any]) -> Classification:
+    """The inverse of :func:`classification_to_record`."""
     return Classification(
         category_id=record["category_id"],
         criteria_set=record["criteria_set"],

@@ -85,9 +85,9 @@ def tidy(results: Results) -> Sheet:
     """
     rows = []
     for lesion in results.measurements.lesions:
-        rows += [_quantity_row(results, q, "lesion", lesion) for q in lesion.quantities]
-    rows += [_quantity_row(results, q, _STUDY, None) for q in results.measurements.organs]
-    rows += [_refused_row(results, refused) for refused in results.study["rejected"]]
+        rows += [quantity_row(results, q, "lesion", lesion) for q in lesion.quantities]
+    rows += [quantity_row(results, q, _STUDY, None) for q in results.measurements.organs]
+    rows += [_refused_row(results, each) for each in results.study["rejected"]]
     return Sheet("quantities", TIDY_HEADER, tuple(rows))
 
 
@@ -96,10 +96,18 @@ def all_sheets(results: Results) -> tuple[Sheet, ...]:
     sheets = [_wide(results), tidy(results)]
     if results.assessment is not None:
         sheets += [_findings(results.assessment), _classes(results.assessment), _sessions(results.assessment)]
-    return (*sheets, _refused(results), _about(results))
+    return (*sheets, refused(results), about(results))
 
 
-def _quantity_row(results: Results, quantity: Measured, kind: str, lesion: Lesion | None) -> tuple[Cell, ...]:
+def quantity_row(results: Results, quantity: Measured, kind: str, lesion: Lesion | None) -> tuple[Cell, ...]:
+    """One quantity as a row of :data:`TIDY_HEADER`.
+
+    Args:
+        results: Of the study.
+        quantity: With its number, or the reason why there is none.
+        kind: What it is a quantity of: ``lesion``, ``study``, ``zone``, ...
+        lesion: The lesion, or None for one of the study.
+    """
     row = row_of(quantity.name, quantity_rows())
     known = _columns_of(row)
     where = (lesion.id, lesion.site) if lesion is not None else ("", "")
@@ -240,12 +248,14 @@ def _sessions(assessment: Assessment) -> Sheet:
     return Sheet("sessions", header, tuple(rows))
 
 
-def _refused(results: Results) -> Sheet:
+def refused(results: Results) -> Sheet:
+    """Series and files that were not used, with reasons."""
     rows = tuple((r["what"], r["code"], r["reason"]) for r in results.study["rejected"])
     return Sheet("not used", ("what", "code", "reason"), rows)
 
 
-def _about(results: Results) -> Sheet:
+def about(results: Results) -> Sheet:
+    """What the tables are of: study, outlines, rules, warnings."""
     on, labels = results.measured_on, results.labels
     rows: list[tuple[Cell, ...]] = [
         ("what this is", "numbers and verdicts of liverimg: research use only, not a medical device"),

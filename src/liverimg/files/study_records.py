@@ -124,6 +124,8 @@ def _series_to_record(series: Series, file: str, quantity: Quantity) -> Record:
         "time_s": None if series.time_s is None else round(series.time_s, 2),
         "grid": grid_to_record(series.grid),
         "sop_instance_uids": list(series.sop_instance_uids),
+        "slice_thickness_mm": None if series.slice_thickness_mm is None else round(series.slice_thickness_mm, 4),
+        "widest_gap_mm": None if series.widest_gap_mm is None else round(series.widest_gap_mm, 4),
     }
 
 
@@ -145,6 +147,8 @@ def _series_from_record(record: Mapping[str, Any]) -> Series:
         time_s=record.get("time_s"),
         number=int(record.get("number", 0)),
         series_number=record.get("series_number"),
+        slice_thickness_mm=record.get("slice_thickness_mm"),
+        widest_gap_mm=record.get("widest_gap_mm"),
     )
 
 

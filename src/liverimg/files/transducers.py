@@ -16,34 +16,35 @@ _PAIRS = ("azimuth_deg", "elevation_deg")
 _WORDS = ("title", "source")
 
 
-def read_transducers(path: Path | None = None) -> dict[str, Transducer]:
+def read_transducers(own: Path | Mapping[str, Any] | None = None) -> dict[str, Transducer]:
     """All transducers of a table, in its order.
 
     Args:
-        path: A TOML file of the form of ``transducers.toml``; None takes that one.
+        own: A TOML file of the form of ``transducers.toml``, or what was read from one; None takes that one.
 
     Raises:
         RecordInvalidError: A row lacks a field, has one too many or one that can't be.
     """
-    name = path.name if path is not None else f"{_TABLE}.toml"
-    table = read_toml(path) if path is not None else read_table(_TABLE)
+    name = own.name if isinstance(own, Path) else f"{_TABLE}.toml" if own is None else "the table of transducers"
+    table = own if isinstance(own, Mapping) else read_table(_TABLE) if own is None else read_toml(own)
     if not table:
         raise RecordInvalidError(f"{name} describes no transducer; expected at least one table such as [my_device]")
     return {key: _transducer(key, row, name) for key, row in table.items()}
 
 
-def choose_transducer(name: str | None, path: Path | None = None) -> Transducer:
+def choose_transducer(name: str | None, own: Path | Mapping[str, Any] | None = None) -> Transducer:
     """The transducer of that name, the table's first without one.
 
     Raises:
         RecordInvalidError: There is none of that name, or the table is wrong.
     """
-    found = read_transducers(path)
+    found = read_transducers(own)
     if name is None:
         return next(iter(found.values()))
     if name not in found:
         raise RecordInvalidError(
-            f"there is no transducer called {name!r}; the table has: {', '.join(found)}; name one of them or add it"
+            f"there is no transducer called {name!r}; the table has: {', '.join(found)}; name one of them or add it "
+            "(liverimg transducers lists them)"
         )
     return found[name]
 

@@ -16,7 +16,20 @@ from liverimg.files.tables import read_toml
 from liverimg.segmentation.tools import names_a_tool
 from liverimg.stages.stage import Stage, settings_record
 
-STAGE_NAMES = ("ingest", "segment", "measure", "assess", "report", "ceus", "ceus_report")
+STAGE_NAMES = (
+    "ingest",
+    "segment",
+    "measure",
+    "assess",
+    "report",
+    "ceus",
+    "ceus_report",
+    "register",
+    "zones",
+    "response",
+    "response_report",
+    "publish",
+)
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ def _run_step(workspace: Workspace, step: Step, settings: object, *, redo: bool,
         raise UsageError(
             f"the stage {stage.name} needs {missing[0]}, which is not in {workspace.folder}; run the whole recipe first"
         )
+    reads |= {a.value: found for a in stage.reads_if_there if (found := workspace.hash_of(a)) is not None}
     depends_on = dict(stage.depends_on(settings))
     key = stage_key(stage, settings, reads=reads, depends_on=depends_on)
     state, note = _state(workspace, stage, key, redo=redo)

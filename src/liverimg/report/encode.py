@@ -23,3 +23,17 @@ def png_uri(rgba: NDArray[np.uint8]) -> str:
     few = Image.fromarray(rgba).quantize(256, method=Image.Quantize.FASTOCTREE)
     few.save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def thinned(rgba: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
+    """A picture made smaller by averaging blocks of pixels, colours weighted by how opaque they are.
+
+    Args:
+        rgba: From 0 to 1, shape (rows, columns, 4).
+        factor: Pixels of a block along each side.
+    """
+    rows, columns = (n // factor for n in rgba.shape[:2])
+    blocks = rgba[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, 4)
+    alpha = blocks[..., 3:].mean(axis=(1, 3))
+    colour = (blocks[..., :3] * blocks[..., 3:]).mean(axis=(1, 3)) / np.maximum(alpha, 1e-6)
+    return np.asarray(np.concatenate([colour, alpha], axis=-1))

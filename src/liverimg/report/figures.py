@@ -162,13 +162,14 @@ def draw(
         outlines=drawn,
         callipers=placed,
         letters=plane.letters(),
-        scale_mm=_scale_bar(box.width),
+        scale_mm=scale_bar(box.width),
         caption=caption,
         alt=_alt(studio, caption, drawn, placed),
     )
 
 
-def _scale_bar(width_mm: float) -> float:
+def scale_bar(width_mm: float) -> float:
+    """Length in mm of the scale bar of a picture as wide as that."""
     return max((n for n in (1, 2, 5, 10, 20, 50, 100) if n <= width_mm / 3.5), default=width_mm / 4)
 
 

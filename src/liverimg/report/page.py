@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +18,7 @@ from liverimg.report.overlays import LesionMask, lesion_masks
 from liverimg.report.planes import Scene
 from liverimg.report.projection import LOOKS, projection
 from liverimg.report.surface3d import blocks, plotly_figure, surfaces
-from liverimg.report.templating import TEMPLATES, environment, own_file
+from liverimg.report.templating import TEMPLATES, as_script, environment, own_file, policy
 from liverimg.report.text import date_text, quantity_rows, say
 from liverimg.report.verdicts import verdicts
 from liverimg.report.window_cards import window_cards
@@ -85,19 +82,8 @@ def render_page(content: ReportContent) -> str:
             view3d=view3d,
             scripts=scripts,
             style=own_file("page.css"),
-            policy=_policy(scripts),
+            policy=policy(scripts.values()),
         )
-    )
-
-
-def _policy(scripts: dict[str, Markup]) -> str:
-    """A content security policy that lets only these very scripts run and nothing be fetched."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode('ascii')}'" for s in scripts.values()
-    )
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
     )
 
 
@@ -131,8 +117,4 @@ def _view3d(
             stills.append((look, png_uri(picture), picture.shape[1], picture.shape[0]))
     if not figure["data"]:
         return {"scene": "", "stills": stills}
-    # Inside a script element only "</" and "<!--" could end or bend it; no "<" survives.
-    text = json.dumps(figure, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return {"scene": Markup(text), "stills": stills}
+    return {"scene": as_script(figure), "stills": stills}

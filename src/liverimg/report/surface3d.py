@@ -164,7 +164,8 @@ def surfaces(
     return found
 
 
-def _array(values: NDArray[Any], kind: str) -> dict[str, str]:
+def packed(values: NDArray[Any], kind: str) -> dict[str, str]:
+    """An array as Plotly takes it without a digit written out."""
     little = np.ascontiguousarray(values, dtype=np.dtype(kind).newbyteorder("<"))
     return {"dtype": kind, "bdata": base64.b64encode(little.tobytes()).decode("ascii")}
 
@@ -178,17 +179,34 @@ def plotly_figure(found: list[Surface], colours: Mapping[Structure, str], string
     traces = [_mesh(s, colours.get(s.structure, "#9aa4ae")) for s in found]
     if not found:
         return {"data": [], "layout": {}}
-    points = np.concatenate([s.vertices_lps_mm for s in found])
-    lower, upper = points.min(axis=0), points.max(axis=0)
-    margin = 0.08 * float((upper - lower).max())
-    traces.append(_letters(lower, upper, margin * 0.75, strings))
+    box = ViewBox.around(np.concatenate([s.vertices_lps_mm for s in found]))
+    return {"data": [*traces, letters_trace(box, strings)], "layout": scene_layout(box)}
+
+
+@dataclass(frozen=True, eq=False)
+class ViewBox:
+    """What a 3-D view has to show: two corners in LPS mm, and the room left around them."""
+
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    margin_mm: float
+
+    @classmethod
+    def around(cls, points_lps_mm: NDArray[np.float64]) -> ViewBox:
+        """The box of points."""
+        lower, upper = points_lps_mm.min(axis=0), points_lps_mm.max(axis=0)
+        return cls(lower, upper, 0.08 * float((upper - lower).max()))
+
+
+def scene_layout(box: ViewBox) -> dict[str, Any]:
+    """Plotly's layout of a 3-D view: one scale along all axes, no axes drawn, seen from the front."""
     scene: dict[str, Any] = {}
     for n, axis in enumerate("xyz"):
-        ends = [round(float(lower[n]) - margin, 1), round(float(upper[n]) + margin, 1)]
+        ends = [round(float(box.lower[n]) - box.margin_mm, 1), round(float(box.upper[n]) + box.margin_mm, 1)]
         scene[f"{axis}axis"] = {"visible": False, "showbackground": False, "range": ends}
-    sizes = upper - lower + 2 * margin
+    sizes = box.upper - box.lower + 2 * box.margin_mm
     ratio = {axis: round(_FILL * float(sizes[n] / sizes.max()), 4) for n, axis in enumerate("xyz")}
-    layout = {
+    return {
         "scene": {
             **scene,
             "aspectmode": "manual",
@@ -206,39 +224,45 @@ def plotly_figure(found: list[Surface], colours: Mapping[Structure, str], string
         "hovermode": "closest",
         "uirevision": "fixed",
     }
-    return {"data": traces, "layout": layout}
 
 
-def _mesh(surface: Surface, colour: str) -> dict[str, Any]:
-    vertices = surface.vertices_lps_mm.astype(np.float32)
+def mesh_trace(vertices_lps_mm: NDArray[np.float64], triangles: NDArray[np.integer], **how: Any) -> dict[str, Any]:
+    """A surface as Plotly draws it, softly lit from the front; ``how`` adds to it or overrules it."""
+    vertices = vertices_lps_mm.astype(np.float32)
     kind = "uint16" if len(vertices) < 65536 else "uint32"
+    corners = {name: packed(triangles[:, n], kind) for n, name in enumerate("ijk")}
     return {
         "type": "mesh3d",
-        "name": surface.title,
-        "x": _array(vertices[:, 0], "float32"),
-        "y": _array(vertices[:, 1], "float32"),
-        "z": _array(vertices[:, 2], "float32"),
-        "i": _array(surface.triangles[:, 0], kind),
-        "j": _array(surface.triangles[:, 1], kind),
-        "k": _array(surface.triangles[:, 2], kind),
-        "color": colour,
-        "opacity": surface.opacity,
+        **{name: packed(vertices[:, n], "float32") for n, name in enumerate("xyz")},
+        **corners,
         "flatshading": False,
         "lighting": {"ambient": 0.45, "diffuse": 0.75, "specular": 0.15, "roughness": 0.6, "fresnel": 0.1},
         "lightposition": {"x": 2000, "y": 4000, "z": -3000},
         "hoverinfo": "name",
         "showlegend": True,
-        "visible": True if surface.shown else "legendonly",
+        **how,
     }
 
 
-def _letters(lower: NDArray[np.float64], upper: NDArray[np.float64], margin: float, strings: Strings) -> dict[str, Any]:
-    middle = (lower + upper) / 2
+def _mesh(surface: Surface, colour: str) -> dict[str, Any]:
+    return mesh_trace(
+        surface.vertices_lps_mm,
+        surface.triangles,
+        name=surface.title,
+        color=colour,
+        opacity=surface.opacity,
+        visible=True if surface.shown else "legendonly",
+    )
+
+
+def letters_trace(box: ViewBox, strings: Strings) -> dict[str, Any]:
+    """R, L, A, P, I and S at the sides of the view."""
+    middle = (box.lower + box.upper) / 2
     places = []
     for axis in range(3):
-        for side, edge in ((-1, lower), (1, upper)):
+        for side, edge in ((-1, box.lower), (1, box.upper)):
             place = middle.copy()
-            place[axis] = edge[axis] + side * margin
+            place[axis] = edge[axis] + side * 0.75 * box.margin_mm
             places.append([round(float(c), 1) for c in place])
     return {
         "type": "scatter3d",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -29,3 +34,22 @@ def environment() -> Environment:
     )
     made.filters["mm"] = lambda value: f"{value:.2f}".rstrip("0").rstrip(".")
     return made
+
+
+def as_script(value: Mapping[str, Any]) -> Markup:
+    """JSON that may stand inside a script element: only "</" and "<!--" could end or bend it, and no "<" survives."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def policy(scripts: Iterable[str]) -> str:
+    """A content security policy that lets only these very scripts run and nothing be fetched."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode('ascii')}'" for s in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )

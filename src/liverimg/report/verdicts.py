@@ -212,7 +212,7 @@ def verdicts(content: ReportContent) -> Verdicts:
             key_figures=key_figures(lesion.quantities, strings["display"]["lesion_headlines"], strings),
             numbers=quantity_rows(lesion.quantities, strings),
             findings=_groups([p for p in pairs if p[0].target == lesion.id], content),
-            classes=_classes([c for c in found.classifications if c.target == lesion.id], strings),
+            classes=class_rows([c for c in found.classifications if c.target == lesion.id], strings),
             sessions=plans.get(lesion.id),
         )
         for n, lesion in enumerate(lesions)
@@ -221,7 +221,7 @@ def verdicts(content: ReportContent) -> Verdicts:
         panels=panels,
         matrix=_matrix([p for p in pairs if p[0].target in ids], [lesion.id for lesion in lesions], content),
         study=_groups([p for p in pairs if p[0].target not in ids], content),
-        classes=_classes([c for c in found.classifications if c.target not in ids], strings),
+        classes=class_rows([c for c in found.classifications if c.target not in ids], strings),
         not_applied=_not_applied(content),
         missing_items=_missing(content),
     )
@@ -266,7 +266,8 @@ def _matrix(
     return tuple(groups)
 
 
-def _classes(found: Iterable[Classification], strings: Strings) -> tuple[ClassRow, ...]:
+def class_rows(found: Iterable[Classification], strings: Strings) -> tuple[ClassRow, ...]:
+    """What is proposed, or still possible, and what would settle it."""
     return tuple(
         ClassRow(
             title=c.title,
@@ -285,9 +286,8 @@ def _not_applied(content: ReportContent) -> tuple[tuple[str, tuple[tuple[str, st
     found: dict[str, list[tuple[str, str]]] = {}
     for said in content.assessment.not_applied:
         name = say(content.strings, "findings.of_lesion", title=said.title, lesion=said.target)
-        is_study = said.target == "study"
         found.setdefault(_table_title(said.criteria_set, content), []).append(
-            (said.title if is_study else name, said.reason)
+            (said.title if said.target == "study" else name, said.reason)
         )
     return tuple((title, tuple(rows)) for title, rows in found.items())
 

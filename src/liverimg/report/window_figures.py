@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -14,6 +12,7 @@ from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
 from liverimg.core.window import Beam, Fan, Transducer, WindowMap
 from liverimg.report.encode import jpeg_uri
 from liverimg.report.planes import Scene, letters_of
+from liverimg.report.sampling import sampled
 from liverimg.report.surface3d import coarse
 from liverimg.report.text import say
 from liverimg.report.window_map import map_picture
@@ -61,7 +60,7 @@ def _cut(
     rows, columns = round(camera.height_mm / pixel), round(camera.width_mm / pixel)
     index = studio.scene.grid.lps_mm_to_index(camera.lps_mm(np.zeros((rows, columns)), pixel)).transpose(2, 0, 1)
     low, high = studio.grey
-    values = _sampled(studio.scene.volume.array, index, order=1, outside=low)
+    values = sampled(studio.scene.volume.array, index, order=1, outside=low)
     grey = (np.clip((values - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
     count = sum(1 for cause in fan.blocked_by if cause)
     depth = float(np.linalg.norm(beam.entry_lps_mm - target))
@@ -80,20 +79,8 @@ def _cut(
     )
 
 
-def _sampled(array: NDArray[Any], index: FloatArray, *, order: int, outside: float) -> NDArray[Any]:
-    """Values of a volume at places given by index; only the part around them is touched."""
-    shape = np.array(array.shape)
-    flat = index.reshape(3, -1)
-    low = np.clip(np.floor(flat.min(axis=1)).astype(int) - 1, 0, shape - 1)
-    high = np.clip(np.ceil(flat.max(axis=1)).astype(int) + 2, 1, shape)
-    part = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    inner = index - low[:, None, None]
-    kind = np.float32 if order else part.dtype
-    return np.asarray(ndimage.map_coordinates(part, inner, order=order, output=kind, mode="constant", cval=outside))
-
-
 def _outlines(scene: Scene, index: FloatArray, pixel: float) -> tuple[Shape, ...]:
-    labels = _sampled(scene.labels.array, index, order=0, outside=0)
+    labels = sampled(scene.labels.array, index, order=0, outside=0)
     found = []
     for structure in (Structure.LIVER, Structure.TUMOUR):
         wanted = LIVER_CONTENTS if structure is Structure.LIVER else (structure,)

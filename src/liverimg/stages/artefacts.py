@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liverimg.core.errors import InputRefusedError
+from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, LabelMap, LabelQuality, Structure
 from liverimg.core.study import Series, Study
 from liverimg.core.volume import Quantity, Volume
@@ -114,6 +115,12 @@ def read_labels(workspace: Workspace) -> LabelMap:
     structures, lesions = label_names_from_record(workspace.record(Artefact.LABEL_NAMES, "labels"))
     grid = records.grid_from_record(row["grid"])
     return nifti.read_labels(workspace.path(Artefact.LABELS), structures, lesions=lesions, on=grid)
+
+
+def read_segment_map(workspace: Workspace, grid: Grid) -> NDArray[np.uint8] | None:
+    """Couinaud segments that came with the labels, 1 to 8 on their grid; None when there are none."""
+    path = workspace.path(Artefact.SEGMENTS)
+    return nifti.read_label_values(path, on=grid) if path.is_file() else None
 
 
 def labels_were_edited(workspace: Workspace) -> bool:

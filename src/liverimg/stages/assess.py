@@ -15,6 +15,7 @@ from liverimg.core.criteria import CriteriaSet
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.measurement import MeasurementSet
 from liverimg.core.vocabulary import Vocabulary
+from liverimg.files import nifti
 from liverimg.files.catalogue import lesion_sites, vocabulary
 from liverimg.files.criteria import bundled_criteria, load_criteria, own_criteria
 from liverimg.files.result_records import assessment_to_record, measurements_from_record
@@ -78,8 +79,10 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     progress(0.5)
     for table in tables:
         if table.id == session_plans.CRITERIA:
-            plans = session_plans.session_plans(workspace, measured, table, sites=dict(clinical.sites))
-            assessment = replace(assessment, sessions=plans)
+            found = session_plans.session_plans(workspace, measured, table, sites=dict(clinical.sites))
+            assessment = replace(assessment, sessions=found.plans)
+            if found.labels.any():
+                nifti.write_label_values(draft.path(Artefact.SESSIONS), found.labels, found.grid)
     progress(1.0)
     used = [{"id": t.id, "title": t.title, "edition": t.edition, "sha256": t.sha256} for t in tables]
     record = assessment_to_record(assessment, study=study, criteria=used)
@@ -120,9 +123,9 @@ def depends_on(settings: Settings) -> Mapping[str, str]:
 
 STAGE = Stage(
     name="assess",
-    version=2,
+    version=3,
     reads=(Artefact.STUDY, Artefact.LABELS, Artefact.LABEL_NAMES, Artefact.MEASUREMENTS),
-    writes=(Artefact.ASSESSMENT,),
+    writes=(Artefact.ASSESSMENT, Artefact.SESSIONS),
     settings=Settings,
     run=run,
     depends_on=depends_on,

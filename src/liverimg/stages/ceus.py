@@ -8,12 +8,13 @@ from pathlib import Path
 
 from liverimg.core.errors import InputRefusedError, UsageError
 from liverimg.files.perfusion_records import perfusion_to_record, write_maps
+from liverimg.files.records import Record
 from liverimg.files.tables import read_table, table_hashes
 from liverimg.measure.perfusion.across import against_target, ellipsoid_volume
 from liverimg.measure.perfusion.result import assess_plane
 from liverimg.measure.perfusion.settings import PerfusionSettings
 from liverimg.stages.artefacts import read_study
-from liverimg.stages.ceus_baseline import baseline_hashes, baseline_record, read_baseline
+from liverimg.stages.baseline import MeasuredBaseline, baseline_record, measured_hashes, read_measured
 from liverimg.stages.ceus_planes import NotUsed, Plane, planes_of
 from liverimg.stages.ceus_rows import plane_maps, plane_row
 from liverimg.stages.cines import read_clips
@@ -50,7 +51,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     table = read_table("ceus")
     limits = PerfusionSettings.from_table(table)
     study = read_study(workspace)
-    baseline = read_baseline(settings.baseline, study) if settings.baseline is not None else None
+    baseline = read_measured(settings.baseline, study) if settings.baseline is not None else None
     clips = read_clips(workspace)
     planes, not_used = planes_of(clips, names=settings.planes, dynamic_range_db=settings.dynamic_range_db)
     _refuse_nothing(planes, not_used, len(clips))
@@ -75,13 +76,21 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     warnings += [f"A clip was not used: {entry.reason}." for entry in not_used]
     record = perfusion_to_record(
         study={"study_instance_uid": study.study_instance_uid, "study_date": study.study_date},
-        baseline=baseline_record(baseline, settings.target),
+        baseline=_treated(baseline, settings.target),
         planes=rows,
         not_used=[{"series_instance_uid": e.series_instance_uid, "reason": e.reason} for e in not_used],
         quantities=zone,
         warnings=warnings,
     )
     draft.put_record(Artefact.PERFUSION, "perfusion", record)
+
+
+def _treated(baseline: MeasuredBaseline | None, target: str | None) -> Record | None:
+    """The baseline and the lesion that was treated, as the record names them."""
+    if baseline is None:
+        return None
+    only = baseline.lesions[0].id if len(baseline.lesions) == 1 else None
+    return {**baseline_record(baseline), "target": target or only}
 
 
 def _refuse_nothing(planes: tuple[Plane, ...], not_used: tuple[NotUsed, ...], clips: int) -> None:
@@ -95,7 +104,7 @@ def _refuse_nothing(planes: tuple[Plane, ...], not_used: tuple[NotUsed, ...], cl
 
 def depends_on(settings: Settings) -> Mapping[str, str]:
     """The limits, and the baseline."""
-    return table_hashes("ceus") | baseline_hashes(settings.baseline)
+    return table_hashes("ceus") | measured_hashes(settings.baseline)
 
 
 STAGE = Stage(

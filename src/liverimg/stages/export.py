@@ -1,4 +1,4 @@
-"""Export: the numbers and verdicts of a finished study as CSV or an Excel workbook."""
+"""Export: the numbers and verdicts of a finished study, before or after treatment, as CSV or an Excel workbook."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from liverimg.core.errors import UsageError
+from liverimg.core.measurement import MeasurementSet
+from liverimg.files.response_records import response_from_record
+from liverimg.files.response_tables import response_rows, response_sheets
 from liverimg.files.result_records import assessment_from_record, measurements_from_record
-from liverimg.files.result_tables import Results, all_sheets, tidy
+from liverimg.files.result_tables import Results, Sheet, all_sheets, tidy
 from liverimg.files.spreadsheet import csv_bytes, write_workbook
 from liverimg.workspace import Artefact, Workspace
 
@@ -25,15 +28,29 @@ def export(out: Path, *, csv: Path | None = None, xlsx: Path | None = None) -> l
     """
     if csv is None and xlsx is None:
         raise UsageError("give --csv FILE or --xlsx FILE, or both: where the tables are to be written")
-    results = read_results(out)
+    long, sheets = _tables(out)
     written = []
     if csv is not None:
-        _replace(csv, ".csv", lambda path: path.write_bytes(csv_bytes(tidy(results))))
+        _replace(csv, ".csv", lambda path: path.write_bytes(csv_bytes(long)))
         written.append(csv)
     if xlsx is not None:
-        _replace(xlsx, ".xlsx", lambda path: write_workbook(all_sheets(results), path))
+        _replace(xlsx, ".xlsx", lambda path: write_workbook(sheets, path))
         written.append(xlsx)
     return written
+
+
+def _tables(out: Path) -> tuple[Sheet, tuple[Sheet, ...]]:
+    """The long table, and all of them; those of a study after treatment where the folder holds one."""
+    workspace = Workspace(out)
+    if not workspace.path(Artefact.RESPONSE).is_file():
+        results = read_results(out)
+        return tidy(results), all_sheets(results)
+    record = workspace.record(Artefact.RESPONSE, "response")
+    labels = {name: record["labels"][name] for name in ("origin", "model", "sha256")}
+    found = response_from_record(record)
+    warnings = MeasurementSet((), (), found.warnings)
+    results = Results(workspace.record(Artefact.STUDY, "study"), record["study"], labels, warnings)
+    return response_rows(found, results), response_sheets(found, results)
 
 
 def read_results(out: Path) -> Results:
@@ -45,7 +62,7 @@ def read_results(out: Path) -> Results:
     """
     workspace = Workspace(out)
     if not workspace.path(Artefact.MEASUREMENTS).is_file():
-        raise UsageError(f"{out} holds no measurements to export; run 'liverimg pre STUDY --out {out}' first")
+        raise UsageError(f"{out} holds no measurements to export; run 'liverimg pre STUDY --out {out}' or 'post' first")
     measured = workspace.record(Artefact.MEASUREMENTS, "measurements")
     assessment, criteria = None, ()
     if workspace.path(Artefact.ASSESSMENT).is_file():

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from liverimg.core.drawing import Drawings, Place
 from liverimg.core.errors import GridMismatchError, InputRefusedError
@@ -20,6 +21,7 @@ from liverimg.files.nifti_masks import names_in_header, read_mask_folder, read_n
 from liverimg.files.nrrd import has_segments, read_nrrd
 from liverimg.files.study_records import label_names_from_record
 from liverimg.files.tables import read_table, read_toml, structure_styles
+from liverimg.segmentation.drawn_segments import drawn_segments, segment_of
 from liverimg.segmentation.external import Combined, combine
 from liverimg.segmentation.label_names import NameRules
 from liverimg.stages.label_sources import LabelKind, elsewhere, kind_of, names_beside, own_names, same_frame
@@ -40,7 +42,7 @@ def read_external(path: Path, series: Series, values: Mapping[Structure, int]) -
     kind, file = kind_of(path)
     beside = names_beside(file)
     if kind is LabelKind.NIFTI:
-        in_header = {} if beside is not None else names_in_header(file)
+        in_header = _named(file, beside)
         if not in_header:
             return _plain_nifti(file, beside, series, values)
         drawings = read_named_values(file, in_header, on=series.grid)
@@ -49,6 +51,37 @@ def read_external(path: Path, series: Series, values: Mapping[Structure, int]) -
     else:
         drawings = _drawings(kind, file, series)
     return quality_of(combine(drawings, _rules(file), values, on=series.grid))
+
+
+def read_segments(path: Path, series: Series) -> NDArray[np.uint8] | None:
+    """Couinaud segments among labels from outside, 1 to 8 on the grid of the reference series; None without any.
+
+    Args:
+        path: What ``--labels`` names.
+        series: The reference series.
+
+    Raises:
+        InputRefusedError: As :func:`read_external`.
+        GridMismatchError: Likewise.
+    """
+    kind, file = kind_of(path)
+    codes = {str(code): int(n) for code, n in read_table("label_names")["segment_codes"].items()}
+    if kind is LabelKind.NIFTI:
+        names = _named(file, names_beside(file))
+        return drawn_segments(read_named_values(file, names, on=series.grid), codes, on=series.grid) if names else None
+    if kind is LabelKind.NRRD and not has_segments(file):
+        return None
+    return drawn_segments(_drawings(kind, file, series), codes, on=series.grid)
+
+
+def _named(file: Path, beside: Path | None) -> dict[str, int]:
+    """Value of each name, from the header, or from the JSON beside it where that names Couinaud segments."""
+    if beside is None:
+        return names_in_header(file)
+    record = records.load(beside)
+    records.check(record, "labels", beside.name)
+    names = {str(name): int(value) for name, value in record.items()}
+    return names if any(segment_of(name, meanings={}) for name in names) else {}
 
 
 def _drawings(kind: LabelKind, file: Path, series: Series) -> Drawings:

@@ -9,19 +9,27 @@ from typing import Any
 
 from liverimg.core.study import Phase, Series, Study
 from liverimg.files.result_records import measurements_to_record
-from liverimg.files.tables import read_table, table_hashes
+from liverimg.files.tables import read_table, read_toml, table_hashes
 from liverimg.files.transducers import choose_transducer
 from liverimg.files.window_records import windows_to_record
+from liverimg.measure.acquired import Acquired
 from liverimg.measure.approach import Approach, ApproachSettings
 from liverimg.measure.growth import with_growth
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.survey import survey_with_windows
-from liverimg.stages.artefacts import read_labels, read_quality, read_reference, reference_index, reference_record
+from liverimg.stages.artefacts import (
+    read_labels,
+    read_quality,
+    read_reference,
+    read_segment_map,
+    reference_index,
+    reference_record,
+)
 from liverimg.stages.companions import read_phases
 from liverimg.stages.earlier import earlier_of
 from liverimg.stages.phase_looks import read_final_study
 from liverimg.stages.stage import Progress, Stage
-from liverimg.workspace import Artefact, Draft, Workspace, hash_file
+from liverimg.workspace import Artefact, Draft, Workspace
 
 
 @dataclass(frozen=True)
@@ -32,16 +40,25 @@ class Settings:
         minimum_lesion_volume_ml: Connected tumour pieces below this volume are counted but not measured; None
             takes the value of ``measure.toml``.
         transducer: Name of the transducer for the acoustic window; None takes the table's first.
-        transducers: A table of transducers of one's own; None takes ``transducers.toml``.
+        transducers: A table of transducers of one's own: a path in a recipe or on the command line. It is read at once
+            and kept as it was written, so that a later ``measure`` needs no file and no path reaches a record; None
+            takes ``transducers.toml``.
         resect: Couinaud segments that a planner wants to resect, besides the standard resections.
         earlier: What is kept of an earlier study (:func:`liverimg.stages.earlier.read_earlier`), to tell growth.
     """
 
     minimum_lesion_volume_ml: float | None = None
     transducer: str | None = None
-    transducers: Path | None = None
+    transducers: Any = None
     resect: tuple[int, ...] = ()
     earlier: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Reads an own table, and refuses a transducer that there is not, before any work is done."""
+        if self.transducers is not None and not isinstance(self.transducers, Mapping):
+            # The one place where a frozen value is completed: from here on it holds a table and no path.
+            object.__setattr__(self, "transducers", read_toml(Path(self.transducers)))
+        choose_transducer(self.transducer, self.transducers)
 
 
 def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progress) -> None:
@@ -68,6 +85,8 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
         approach=Approach(device, ApproachSettings.from_table(read_table("acoustics"))),
         phases=phases,
         sources=(series.series_instance_uid,),
+        acquired=Acquired.of(series),
+        segments=read_segment_map(workspace, labels.grid),
     )
     if settings.earlier is not None:
         measured = with_growth(measured, earlier_of(settings.earlier, workspace), settings=constants)
@@ -110,14 +129,14 @@ def phase_warnings(study: Study, reference: Series) -> tuple[str, ...]:
 
 
 def depends_on(settings: Settings) -> Mapping[str, str]:
-    """The constants of the measurements, and the table of transducers."""
-    own = {} if settings.transducers is None else {"own transducers": hash_file(settings.transducers)}
-    return table_hashes("measure", "segmentation", "acoustics", "transducers") | own
+    """The constants of the measurements, and the table of transducers; one of one's own is among the settings."""
+    bundled = () if settings.transducers is not None else ("transducers",)
+    return table_hashes("measure", "segmentation", "acoustics", *bundled)
 
 
 STAGE = Stage(
     name="measure",
-    version=2,
+    version=3,
     reads=(
         Artefact.STUDY,
         Artefact.VOLUMES,
@@ -127,6 +146,7 @@ STAGE = Stage(
         Artefact.PHASES,
     ),
     writes=(Artefact.MEASUREMENTS, Artefact.WINDOW),
+    reads_if_there=(Artefact.SEGMENTS,),
     settings=Settings,
     run=run,
     depends_on=depends_on,

@@ -10,6 +10,7 @@ from liverimg.core.errors import InputRefusedError
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.study import Modality
 from liverimg.core.volume import Volume
+from liverimg.files import nifti
 from liverimg.files.tables import read_table, structure_styles, table_hashes
 from liverimg.segmentation.context import ContextRules, add_context
 from liverimg.segmentation.quality import QualityRules, inspect_labels
@@ -17,7 +18,7 @@ from liverimg.segmentation.tools import names_a_tool
 from liverimg.stages.artefacts import SEGMENT, put_labels, read_reference
 from liverimg.stages.by_model import Drawn, draw
 from liverimg.stages.by_tool import draw_with_tool, tool_hash
-from liverimg.stages.external_labels import read_external
+from liverimg.stages.external_labels import read_external, read_segments
 from liverimg.stages.label_sources import content_hashes
 from liverimg.stages.phase_looks import look_at_phases
 from liverimg.stages.stage import Progress, Stage
@@ -80,6 +81,9 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     draft.put_record(Artefact.PHASES, "phases", phases)
     quality = replace(quality, findings=(*quality.findings, *findings))
     put_labels(draft, labels, quality, confidence=drawn.confidence)
+    segments = None if settings.labels is None else read_segments(settings.labels, series)
+    if segments is not None:
+        nifti.write_label_values(draft.path(Artefact.SEGMENTS), segments, labels.grid)
 
 
 def _inspected(drawn: Drawn, labels: LabelMap, volume: Volume, rules: QualityRules) -> LabelQuality:
@@ -115,9 +119,16 @@ def _model_hash(model: Path) -> str:
 
 STAGE = Stage(
     name=SEGMENT,
-    version=3,
+    version=4,
     reads=(Artefact.STUDY, Artefact.VOLUMES),
-    writes=(Artefact.LABELS, Artefact.LABEL_NAMES, Artefact.LABEL_QUALITY, Artefact.CONFIDENCE, Artefact.PHASES),
+    writes=(
+        Artefact.LABELS,
+        Artefact.LABEL_NAMES,
+        Artefact.LABEL_QUALITY,
+        Artefact.CONFIDENCE,
+        Artefact.PHASES,
+        Artefact.SEGMENTS,
+    ),
     settings=Settings,
     run=run,
     depends_on=depends_on,

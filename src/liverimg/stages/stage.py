@@ -39,6 +39,7 @@ class Stage:
         run: Does the work: ``run(workspace, draft, settings, progress)``.
         depends_on: Hashes of inputs from outside the workspace, by name.
         editable: Outputs that a person may correct by hand; a correction is kept.
+        reads_if_there: Artefacts that it takes where they lie, and does without where they don't.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stage:
     run: Callable[[Workspace, Draft, Any, Progress], None]
     depends_on: Callable[[Any], Mapping[str, str]] = _depends_on_nothing
     editable: tuple[Artefact, ...] = ()
+    reads_if_there: tuple[Artefact, ...] = ()
 
 
 def settings_record(settings: Any) -> dict[str, Any]:

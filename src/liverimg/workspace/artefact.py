@@ -16,12 +16,14 @@ class Artefact(StrEnum):
     CINES = "cines"
     LABELS = "labels.nii.gz"
     LABEL_NAMES = "labels.json"
+    SEGMENTS = "segments.nii.gz"
     LABEL_QUALITY = "label_quality.json"
     CONFIDENCE = "confidence.nii.gz"
     PHASES = "phases.json"
     MEASUREMENTS = "measurements.json"
     WINDOW = "window.json"
     ASSESSMENT = "assessment.json"
+    SESSIONS = "sessions.nii.gz"
     REPORT = "report.html"
     PERFUSION = "perfusion.json"
     PERFUSION_MAPS = "perfusion"
@@ -32,6 +34,8 @@ class Artefact(StrEnum):
     RESPONSE = "response.json"
     MARGINS = "margins"
     RESPONSE_REPORT = "response.html"
+    DICOM_OUT = "dicom"
+    MESHES = "meshes"
 
 
 @dataclass(frozen=True)

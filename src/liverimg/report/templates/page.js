@@ -20,30 +20,52 @@
   follow();
   addEventListener("beforeprint", () => document.querySelectorAll("details.fold").forEach((d) => { d.open = true; }));
 
-  const place = document.getElementById("scene");
-  if (!place) return;
   const eyes = {
     front: { eye: { x: 0, y: -1.3, z: 0 }, up: { x: 0, y: 0, z: 1 } },
     right: { eye: { x: -1.3, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 } },
     below: { eye: { x: 0, y: 0, z: -1.3 }, up: { x: 0, y: -1, z: 0 } },
   };
+  const places = [...document.querySelectorAll("[data-scene]")];
+  if (!places.length) return;
   const ink = () => getComputedStyle(document.body).color;
   const still = () => {
     document.body.classList.add("no-webgl");
-    document.getElementById("no-webgl").hidden = false;
+    document.querySelectorAll(".no-webgl-note").forEach((note) => { note.hidden = false; });
   };
+  // Plotly stands in the page as a script of its own, or packed; the policy knows it by its hash either way.
+  let unpacked = null;
+  const plotly = () => unpacked ??= (async () => {
+    const packed = document.getElementById("plotly-packed");
+    if (window.Plotly || !packed) return window.Plotly;
+    const bytes = Uint8Array.from(atob(packed.textContent.trim()), (sign) => sign.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    document.head.append(script);
+    return window.Plotly;
+  })();
   const probe = document.createElement("canvas");
-  if (!window.Plotly || !(probe.getContext("webgl2") || probe.getContext("webgl"))) { still(); return; }
-  const figure = JSON.parse(document.getElementById("scene-data").textContent);
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  figure.layout.font = { color: ink(), family: getComputedStyle(document.body).fontFamily, size: 13 };
-  Plotly.newPlot(place, figure.data, figure.layout, { displayModeBar: false, displaylogo: false, responsive: true, scrollZoom: true })
-    .catch(still);
-  dark.addEventListener("change", () => Plotly.relayout(place, { "font.color": ink() }));
-  for (const button of document.querySelectorAll("[data-look]")) {
-    button.addEventListener("click", () => {
-      const look = eyes[button.dataset.look];
-      Plotly.relayout(place, { "scene.camera.eye": look.eye, "scene.camera.up": look.up, "scene.camera.center": { x: 0, y: 0, z: 0 } });
-    });
-  }
+  if (!(probe.getContext("webgl2") || probe.getContext("webgl"))) { still(); return; }
+  const draw = async (place) => {
+    const library = await plotly();
+    const figure = JSON.parse(document.getElementById(place.dataset.scene).textContent);
+    figure.layout.font = { color: ink(), family: getComputedStyle(document.body).fontFamily, size: 13 };
+    await library.newPlot(place, figure.data, figure.layout, { displayModeBar: false, displaylogo: false, responsive: true, scrollZoom: true });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => library.relayout(place, { "font.color": ink() }));
+    for (const button of place.closest(".live").querySelectorAll("[data-look]")) {
+      button.addEventListener("click", () => {
+        const look = button.dataset.eye ? JSON.parse(button.dataset.eye) : eyes[button.dataset.look];
+        library.relayout(place, { "scene.camera.eye": look.eye, "scene.camera.up": look.up, "scene.camera.center": { x: 0, y: 0, z: 0 } });
+      });
+    }
+  };
+  // Drawn when it comes into sight: browsers keep a few such views alive only.
+  const watch = new IntersectionObserver((seen) => {
+    for (const entry of seen) {
+      if (!entry.isIntersecting) continue;
+      watch.unobserve(entry.target);
+      draw(entry.target).catch(still);
+    }
+  }, { rootMargin: "300px" });
+  places.forEach((place) => watch.observe(place));
 })();

@@ -1,0 +1,223 @@
+"""The margin painted on the tumour in three dimensions: a scene to turn, and still pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from liverimg.report.encode import png_uri, thinned
+from liverimg.report.margin_surface import MarginSurface
+from liverimg.report.mesh_view import nearest_points, normals, shades, spread
+from liverimg.report.planes import letters_of
+from liverimg.report.response_bands import Bands
+from liverimg.report.response_map import middle_of
+from liverimg.report.surface3d import ViewBox, letters_trace, mesh_trace, packed, scene_layout
+from liverimg.report.text import Strings, say
+from liverimg.report.window_view import Camera
+
+FloatArray = NDArray[np.float64]
+
+# Right and down of each look.
+_LOOKS = {
+    "front": ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0)),
+    "back": ((-1.0, 0.0, 0.0), (0.0, 0.0, -1.0)),
+    "right": ((0.0, -1.0, 0.0), (0.0, 0.0, -1.0)),
+    "left": ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)),
+    "above": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+    "below": ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0)),
+}
+_UPRIGHT = 0.95
+_PIXELS = 220
+_FINER = 2
+_SPARE = 1.06
+_VEIL = "#8a949e"  # grey: a coloured veil would change the colours of the bands under it
+_PIN, _PIN_SHARE = "#8b5cf6", 0.14
+_EYE = 1.3
+_ZONE_VEIL, _ZONE_EDGE = 0.10, 0.55
+_ZONE_RGB = np.array([0.45, 0.52, 0.60])
+_THIN_RGB = np.array([0.05, 0.05, 0.05])
+_RING_SHARE, _RING_WIDTH = 0.035, 0.011
+
+
+@dataclass(frozen=True)
+class Still:
+    """One look at the painted tumour.
+
+    Attributes:
+        image: As a data URI.
+        size: Width and height in pixels.
+        caption: From where.
+        letters: Directions at the left, right, top and bottom of it.
+    """
+
+    image: str = field(repr=False)
+    size: tuple[int, int]
+    caption: str
+    letters: tuple[str, str, str, str]
+
+
+def painted_scene(
+    surface: MarginSurface,
+    bands: Bands,
+    *,
+    ends_lps_mm: tuple[FloatArray, FloatArray] | None,
+    strings: Strings,
+) -> dict[str, Any]:
+    """The tumour in its bands, the zone as a veil around it and the smallest margin as a line: a Plotly figure.
+
+    It is seen first from where the margin is smallest.
+
+    Args:
+        surface: In the later study.
+        bands: Colours.
+        ends_lps_mm: The smallest margin's ends on tumour and zone; None when not known.
+        strings: Words.
+    """
+    low, high = float(surface.margin_mm.min()), float(surface.margin_mm.max())
+    high = max(high, low + 1e-3)
+    tumour = mesh_trace(
+        surface.vertices_lps_mm,
+        surface.triangles,
+        name=say(strings, "margin.tumour"),
+        intensity=packed(surface.margin_mm, "float32"),
+        cmin=low,
+        cmax=high,
+        colorscale=[[share, colour] for share, colour in bands.scale(low, high)],
+        showscale=False,
+        hovertemplate=say(strings, "margin.hover"),
+        lighting={"ambient": 0.72, "diffuse": 0.35, "specular": 0.04, "roughness": 0.9, "fresnel": 0.0},
+    )
+    zone = mesh_trace(
+        surface.zone_vertices_lps_mm,
+        surface.zone_triangles,
+        name=say(strings, "margin.zone"),
+        color=_VEIL,
+        opacity=0.12,
+        hoverinfo="skip",
+    )
+    traces = [tumour, zone]
+    if ends_lps_mm is not None:
+        # The pin stands out of the tumour, where the margin's own line may hide inside.
+        at = ends_lps_mm[0]
+        outward = at - middle_of(surface)
+        pin = (
+            at
+            + outward
+            / max(float(np.linalg.norm(outward)), 1e-9)
+            * _PIN_SHARE
+            * np.ptp(surface.vertices_lps_mm, axis=0).max()
+        )
+        ends = np.array([pin, *ends_lps_mm])
+        traces.append(
+            {
+                "type": "scatter3d",
+                "mode": "lines+markers",
+                "name": say(strings, "margin.thinnest"),
+                **{axis: [round(float(v), 2) for v in ends[:, n]] for n, axis in enumerate("xyz")},
+                "line": {"width": 7, "color": _PIN},
+                "marker": {"size": [9, 4, 4], "color": _PIN, "line": {"width": 1, "color": "#ffffff"}},
+                "hoverinfo": "name",
+                "showlegend": True,
+            }
+        )
+    box = ViewBox.around(np.concatenate([surface.vertices_lps_mm, surface.zone_vertices_lps_mm]))
+    layout = scene_layout(box)
+    if ends_lps_mm is not None:
+        layout["scene"]["camera"].update(eye_towards(ends_lps_mm[0] - middle_of(surface)))
+    return {"data": [*traces, letters_trace(box, strings)], "layout": layout}
+
+
+def eye_towards(way: FloatArray) -> dict[str, Any]:
+    """Plotly's camera that looks at a side of the scene from outside."""
+    outward = way / max(float(np.linalg.norm(way)), 1e-9)
+    up = [0.0, 0.0, 1.0] if abs(outward[2]) < _UPRIGHT else [0.0, -1.0, 0.0]
+    eye = dict(zip("xyz", (round(_EYE * float(c), 4) for c in outward), strict=True))
+    return {"eye": eye, "up": dict(zip("xyz", up, strict=True))}
+
+
+def stills(
+    surface: MarginSurface, bands: Bands, *, thinnest_lps_mm: FloatArray | None, strings: Strings
+) -> tuple[Still, ...]:
+    """The painted tumour from six sides, and first from where its margin is smallest.
+
+    Args:
+        surface: In the later study.
+        bands: Colours.
+        thinnest_lps_mm: Where the margin is smallest; None when not known.
+        strings: Words.
+    """
+    middle = middle_of(surface)
+    everything = np.concatenate([surface.vertices_lps_mm, surface.zone_vertices_lps_mm])
+    reach = float(np.linalg.norm(everything - middle, axis=1).max()) * _SPARE
+    looks: dict[str, tuple[Sequence[float], Sequence[float]]] = dict(_LOOKS)
+    if thinnest_lps_mm is not None:
+        looks = {"thinnest": _facing(thinnest_lps_mm - middle), **looks}
+    pixel = 2 * reach / (_PIXELS * _FINER)
+    points = spread(surface.vertices_lps_mm, surface.triangles, step_mm=1.3 * pixel)
+    found = np.clip(bands.of(points.of_corners(surface.margin_mm, surface.triangles)), 0, len(bands.colours) - 1)
+    facing = points.of_corners(normals(surface.vertices_lps_mm, surface.triangles), surface.triangles)
+    veil = spread(surface.zone_vertices_lps_mm, surface.zone_triangles, step_mm=3 * pixel).lps_mm
+    colours = bands.rgb()[found]
+    made = []
+    for name, (right, down) in looks.items():
+        across, fall = np.asarray(right, dtype=float), np.asarray(down, dtype=float)
+        camera = Camera(
+            across, fall, middle - reach * (across + fall + np.cross(across, fall)), 2 * reach, 2 * reach, 0.0
+        )
+        rgba = _look(camera, pixel, points.lps_mm, colours * shades(facing, camera)[:, None], veil)
+        if thinnest_lps_mm is not None:
+            _ring(rgba, camera, thinnest_lps_mm, points.lps_mm, pixel)
+        image = png_uri((thinned(rgba, _FINER) * 255 + 0.5).astype(np.uint8))
+        letters = (*letters_of(-across, across), *letters_of(-fall, fall))
+        made.append(Still(image, (_PIXELS, _PIXELS), say(strings, f"margin.look.{name}"), letters))
+    return tuple(made)
+
+
+def _facing(way: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Right and down of a look against a direction, the head up where there is an up."""
+    into = -way / max(float(np.linalg.norm(way)), 1e-9)
+    up = np.array([0.0, 0.0, 1.0]) if abs(into[2]) < _UPRIGHT else np.array([0.0, -1.0, 0.0])
+    down = -(up - (up @ into) * into)
+    down /= np.linalg.norm(down)
+    return tuple(np.cross(down, into)), tuple(down)
+
+
+def _look(camera: Camera, pixel: float, points: FloatArray, colours: FloatArray, veil: FloatArray) -> FloatArray:
+    shown = nearest_points(points, camera, mm_per_pixel=pixel)
+    size = _PIXELS * _FINER
+    shown = shown[:size, :size]
+    hit = shown >= 0
+    # Single pixels that no point fell on take their neighbour's colour.
+    closed = ndimage.binary_closing(hit, iterations=2) | hit
+    nearest = ndimage.distance_transform_edt(~hit, return_distances=False, return_indices=True) if hit.any() else None
+    rgba = np.zeros((*shown.shape, 4))
+    around = nearest_points(veil, camera, mm_per_pixel=pixel)[:size, :size] >= 0
+    around = ndimage.binary_fill_holes(ndimage.binary_closing(around, iterations=4))
+    rim = around & ~ndimage.binary_erosion(around, iterations=2)
+    rgba[..., :3] = _ZONE_RGB
+    rgba[..., 3] = np.where(rim, _ZONE_EDGE, np.where(around, _ZONE_VEIL, 0.0))
+    if nearest is not None:
+        rgba[closed, :3] = np.clip(colours[shown[tuple(nearest)]], 0, 1)[closed]
+        rgba[closed, 3] = 1.0
+    return rgba
+
+
+def _ring(rgba: FloatArray, camera: Camera, place: FloatArray, points: FloatArray, pixel: float) -> None:
+    """A ring around the thinnest place, where it is not hidden behind the tumour."""
+    x, y, depth = camera.place(place)
+    placed = camera.place(points)
+    beside = np.hypot(placed[:, 0] - x, placed[:, 1] - y) < 4 * pixel
+    size = rgba.shape[0]
+    if beside.any() and placed[beside, 2].min() < depth - size * pixel * _RING_SHARE:
+        return
+    row, column = np.indices(rgba.shape[:2])
+    away = np.hypot(column - x / pixel, row - y / pixel) / size
+    inner = np.abs(away - _RING_SHARE)
+    rgba[inner < _RING_WIDTH, :3] = 1.0
+    rgba[inner < _RING_WIDTH, 3] = 1.0
+    rgba[inner < _RING_WIDTH * 0.6, :3] = _THIN_RGB
