@@ -262,6 +262,13 @@ def test_a_lesion_without_a_motion_has_no_margin_and_a_reason(before: Path, tmp_
     assert record["new_lesion"] is None, "what was not placed may be anywhere"
 
 
+def test_a_tumour_that_a_model_drew_does_not_prove_that_nothing_was_treated(before: Path, tmp_path: Path) -> None:
+    record = _respond(After(untreated=RADII, origin="model"), before, tmp_path)
+    for row in record["lesions"]:
+        assert row["fate"] == "not_found" and "may take an ablation zone for one" in row["statement"]
+        assert all("value" not in q for q in row["quantities"])
+
+
 def test_no_zone_at_all_is_said(before: Path, tmp_path: Path) -> None:
     record = _respond(After(untreated=RADII), before, tmp_path)
     assert {row["fate"] for row in record["lesions"]} == {"untreated"}

@@ -15,8 +15,8 @@ from liverimg.core.motion import RigidMotion
 class Fate(StrEnum):
     """What became of a lesion of the baseline.
 
-    TREATED: a zone was made for it. UNTREATED: no zone lies on it and a tumour is drawn where it lay. NOT_FOUND:
-    neither zone nor tumour is drawn where it lay, which proves nothing. UNKNOWN: where it lies now is not known.
+    TREATED: a zone was made for it. UNTREATED: no zone lies on it and a person drew a tumour where it lay. NOT_FOUND:
+    no zone, and no tumour or one that a model drew, which proves nothing. UNKNOWN: where it lies now is not known.
     """
 
     TREATED = "treated"

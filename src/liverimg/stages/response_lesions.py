@@ -78,7 +78,8 @@ def fate_of(name: str, zone: Zone | None, given: Inputs) -> Fate:
         return Fate.TREATED
     if given.carried.get(name) is None:
         return Fate.UNKNOWN
-    return Fate.UNTREATED if name in given.matched.of_lesion else Fate.NOT_FOUND
+    # A model takes zones for tumours: only a person's outline says that the tumour is still there.
+    return Fate.UNTREATED if name in given.matched.of_lesion and given.by_person else Fate.NOT_FOUND
 
 
 def foci_of(name: str, zone: Zone, given: Inputs) -> list[Drawn]:
@@ -155,7 +156,7 @@ def doubt_of(name: str, quantities: tuple[Measured, ...], given: Inputs) -> str:
 
 def _not_treated(name: str, fate: Fate, given: Inputs) -> tuple[Measured, ...]:
     if fate is not Fate.UNTREATED:
-        reason = given.why_not_placed(name) or "neither a zone nor a tumour is drawn where it lay, which proves nothing"
+        reason = given.why_not_placed(name) or f"{_no_tumour(name, given)}, which proves nothing"
         return tuple(NotMeasured(quantity, name, reason) for quantity in (*SIZE_NAMES, *_VIABLE))
     subject = subject_of(given.matched.of_lesion[name], given.quality)
     sizes = measure_size(subject, given.later)
@@ -231,7 +232,13 @@ def _statement(name: str, fate: Fate, zone: Zone | None, quantities: tuple[Measu
         return f"What became of {name} is not known: {given.why_not_placed(name)}."
     if fate is Fate.UNTREATED:
         return f"{name} has no ablation zone ({why}) and a tumour is drawn where it lay: it was not treated."
-    return f"{name} has no ablation zone ({why}), and no tumour is drawn where it lay; a reader has to look."
+    return f"{name} has no ablation zone ({why}), and {_no_tumour(name, given)}; a reader has to look."
+
+
+def _no_tumour(name: str, given: Inputs) -> str:
+    if name in given.matched.of_lesion:
+        return "the tumour where it lay was drawn by a model, which may take an ablation zone for one"
+    return "no tumour is drawn where it lay"
 
 
 def _mm(margin: Measurement) -> str:

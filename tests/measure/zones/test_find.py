@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.measure.zones.made import (
@@ -24,6 +26,7 @@ from tests.measure.zones.made import (
     make,
 )
 
+from liverimg.core.labels import LabelMap
 from liverimg.core.motion import RigidMotion
 from liverimg.core.zones import ZoneMap
 from liverimg.measure.zones.find import find_zones
@@ -145,3 +148,14 @@ def test_unenhanced_alone_says_nothing() -> None:
     zones = found(make(ZONE, phases=(U,)), TUMOUR)
     assert not zones.zones
     assert "contrast" in zones.absent["L1"]
+
+
+@pytest.mark.parametrize("island_mm", [6.0, 12.0])
+def test_zone_without_liver_beside_it_is_absent_and_has_no_error_without_end(island_mm: float) -> None:
+    made = make(ZONE)
+    places = made.labels.grid.index_to_lps_mm(np.stack(np.indices(made.labels.grid.shape), axis=-1))
+    kept = (np.linalg.norm(places - ZONE.centre, axis=-1) <= island_mm) | (places[..., 0] < -33)
+    array = np.where(kept, made.labels.array, 0).astype(np.uint8)
+    labels = LabelMap(array, made.labels.grid, made.labels.structures)
+    zones = found(replace(made, labels=labels), TUMOUR)
+    assert not zones.zones and "no liver beside it" in zones.absent["L1"]

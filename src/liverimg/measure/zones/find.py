@@ -25,6 +25,9 @@ from liverimg.measure.zones.site import Site, Treated
 from liverimg.measure.zones.sorting import FIRST_FOCUS, Group, grouped, owners_of
 
 RULE = "rule"
+_NOT_DRAWN = (
+    "no region without enhancement could be drawn at its place, or no liver beside it tells where one would end"
+)
 _ROOM_MM = 14.0  # around a zone, so that the liver next to it is seen
 
 
@@ -80,7 +83,10 @@ def find_zones(
     has = {lesion for zone in zones for lesion in zone.lesions}
     for one_treated in treated:
         if one_treated.id not in has:
-            absent.setdefault(one_treated.id, "no region without enhancement could be drawn at its place")
+            absent.setdefault(
+                one_treated.id,
+                "no region without enhancement could be drawn at its place, or no liver beside it tells where one would end",
+            )
     return ZoneMap(
         array=np.ascontiguousarray(turn.turn_back(array)),
         grid=labels.grid,
@@ -119,6 +125,8 @@ def _drawn(site: Site, found: Search, group: Group, treated: Sequence[Treated]) 
     patch = Patch.of(site, box)
     start = on_grid(group.mask, found.grid, patch.grid)
     border = find_border(patch, start, site.rules.border, is_ct=site.is_ct)
+    if not border.phases:
+        return None  # too little liver beside it to say where it ends
     foci, unknown = _foci(site, patch, border.mask, [one for one in treated if one.id in group.lesions])
     alive = np.logical_or.reduce([focus.mask for focus in foci]) if foci else np.zeros(start.shape, dtype=bool)
     mask = tidied(border.mask, patch, opening_mm=site.rules.border.opening_mm, keep=alive)
