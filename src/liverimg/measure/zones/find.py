@@ -83,10 +83,7 @@ def find_zones(
     has = {lesion for zone in zones for lesion in zone.lesions}
     for one_treated in treated:
         if one_treated.id not in has:
-            absent.setdefault(
-                one_treated.id,
-                "no region without enhancement could be drawn at its place, or no liver beside it tells where one would end",
-            )
+            absent.setdefault(one_treated.id, _NOT_DRAWN)
     return ZoneMap(
         array=np.ascontiguousarray(turn.turn_back(array)),
         grid=labels.grid,
