@@ -131,6 +131,15 @@ def test_sop_uids_follow_the_slices(tmp_path: Path, build: ModuleType, rules: Ph
     assert [int(uid.rsplit(".", 1)[1]) for uid in series.sop_instance_uids] == list(range(1, 9))
 
 
+@pytest.mark.parametrize("nonsense", ["-1024", "0", "0.0000001", "1e30"])
+def test_a_thickness_that_no_scanner_has_is_not_told(
+    nonsense: str, tmp_path: Path, build: ModuleType, rules: PhaseRules
+) -> None:
+    build.write_series(tmp_path, edit=lambda dataset, k: setattr(dataset, "SliceThickness", nonsense))
+    (series,) = read_study(tmp_path, phase_rules=rules).study.series
+    assert series.slice_thickness_mm is None
+
+
 def test_spacing_comes_from_positions_not_from_thickness(tmp_path: Path, build: ModuleType, rules: PhaseRules) -> None:
     def edit(dataset: Any, k: int) -> None:
         dataset.SliceThickness = dataset.SpacingBetweenSlices = "5"

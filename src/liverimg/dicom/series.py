@@ -15,6 +15,8 @@ from liverimg.dicom.sequence_rules import SequenceRules, shipped_sequence_rules
 from liverimg.dicom.stack import Stack
 from liverimg.dicom.study_phases import with_study_evidence
 
+_THICKNESS_MM = (0.01, 200.0)  # localisers and cone-beam slabs included
+
 
 def series_of(
     stacks: Sequence[Stack],
@@ -90,9 +92,15 @@ def _series(
         time_s=None if moment.time_s is None else moment.time_s - zero_s,
         number=number + 1,
         series_number=first.series_number,
-        slice_thickness_mm=first.thickness_mm or None,
+        slice_thickness_mm=_believed(first.thickness_mm),
         widest_gap_mm=stack.widest_gap_mm,
     )
+
+
+def _believed(thickness_mm: float | None) -> float | None:
+    """A slice thickness that a scanner can have; None for a tag that is missing or says nonsense."""
+    low, high = _THICKNESS_MM
+    return thickness_mm if thickness_mm is not None and low <= thickness_mm <= high else None
 
 
 def _is_before_contrast(number: int, stacks: Sequence[Stack], moments: Sequence[Moment], rules: PhaseRules) -> bool:

@@ -26,6 +26,7 @@ from liverimg.measure.phases import PhaseImage
 from liverimg.measure.reach import Around
 from liverimg.measure.recist import measure_diameter_sums, measure_size_class
 from liverimg.measure.remnant import measure_destruction, measure_remnants
+from liverimg.measure.segment_map import AnySegments
 from liverimg.measure.segments import find_segments, measure_lesion_segments, measure_segments
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.size import measure_size
@@ -94,32 +95,11 @@ def survey_with_windows(
     ways = None if approach is None else Ways.of(body, approach)
     around = Around.of(body) if body.lesions else None
     told = find_segments(body, name_trees(body) if around is None else around.trees)
-    for lesion in body.lesions:
-        subject = Subject.of(lesion, body)
-        sizes = measure_size(subject, body)
-        depths = measure_depth(subject, body)
-        quantities: list[Measured] = [
-            *sizes,
-            *measure_form(subject, body),
-            *measure_size_class(sizes[0], subject, body),
-            *depths,
-            measure_wall(depths[0], subject, body),
-            *measure_nearness(subject, body, around),
-            *measure_attenuation(subject, body),
-            *measure_enhancement(subject, body),
-            *measure_lesion_segments(subject, body, told),
-        ]
-        if ways is not None:
-            found, window = measure_ways(depths[0], subject, body, ways)
-            quantities += found
-            windows += [] if window is None else [window]
-        if obstacles := in_the_way(depths[0], body.scene):
-            warnings.append(
-                f"The shortest line from the skin to {lesion.id} crosses {obstacles_text(obstacles)}: the depth from "
-                "the skin is measured along it, and it is no clear acoustic window."
-            )
-        site = "outside_liver" if subject.outside and body.liver is not None else "liver"
-        measured.append(Lesion(lesion.id, point(lesion.centroid_lps_mm), tuple(quantities), site))
+    for mask in body.lesions:
+        lesion, window, warning = _survey_lesion(Subject.of(mask, body), body, around, told, ways)
+        measured.append(lesion)
+        windows += [] if window is None else [window]
+        warnings += [warning] if warning else []
     lesions = tuple(measured)
     whole = measure_organs(body, lesions)
     organs = (
@@ -131,6 +111,35 @@ def survey_with_windows(
         *measure_liver_attenuation(body),
     )
     return MeasurementSet(lesions, organs, tuple(warnings)), tuple(windows)
+
+
+def _survey_lesion(
+    subject: Subject, body: Body, around: Around | None, told: AnySegments | str, ways: Ways | None
+) -> tuple[Lesion, WindowMap | None, str]:
+    """All numbers of one lesion, the map of its acoustic windows, and what a reader must know of its depth."""
+    mask = subject.lesion
+    sizes = measure_size(subject, body)
+    depths = measure_depth(subject, body)
+    quantities: list[Measured] = [
+        *sizes,
+        *measure_form(subject, body),
+        *measure_size_class(sizes[0], subject, body),
+        *depths,
+        measure_wall(depths[0], subject, body),
+        *measure_nearness(subject, body, around),
+        *measure_attenuation(subject, body),
+        *measure_enhancement(subject, body),
+        *measure_lesion_segments(subject, body, told),
+    ]
+    found, window = ([], None) if ways is None else measure_ways(depths[0], subject, body, ways)
+    warning = ""
+    if obstacles := in_the_way(depths[0], body.scene):
+        warning = (
+            f"The shortest line from the skin to {mask.id} crosses {obstacles_text(obstacles)}: the depth from "
+            "the skin is measured along it, and it is no clear acoustic window."
+        )
+    site = "outside_liver" if subject.outside and body.liver is not None else "liver"
+    return Lesion(mask.id, point(mask.centroid_lps_mm), (*quantities, *found), site), window, warning
 
 
 def _warnings(body: Body) -> tuple[str, ...]:
