@@ -108,8 +108,7 @@ def test_shares_over_random_ribs_and_gas_hold_the_truth(limits, settings):
     assert abs(np.mean(errors)) < 2
     assert np.abs(errors).max() < 5
     assert np.mean(held) >= 0.93
-    voxel_mm = np.cbrt(np.prod(GRID.spacing_mm))
-    assert abs(np.mean(depths)) < 0.1 * voxel_mm and np.abs(depths).max() < 0.5 * voxel_mm
+    assert abs(np.mean(depths)) < 0.2 and np.abs(depths).max() < 1
 
 
 def test_every_entry_of_the_map_is_as_the_formulas_say(limits, settings):
