@@ -33,7 +33,7 @@ from liverimg.cli_publish import publish
 from liverimg.cli_results import criteria, export, transducers, validate
 from liverimg.cli_study import deidentify, inspect
 from liverimg.cli_training import evaluate, train
-from liverimg.core.errors import ExitCode, LiverimgError, UsageError
+from liverimg.core.errors import ExitCode, LiverimgError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -95,10 +95,7 @@ def pre(
     from liverimg.pipeline.recipe import load_recipe
     from liverimg.pipeline.runner import run
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--device {device!r}: expected auto, cpu or cuda")
-    if model is not None and labels is not None:
-        raise UsageError("--model and --labels both say who draws; give one of them")
+    read.check_drawing(model=model, labels=labels, device=device)
     read.keep_apart(study, out)
     steps = (
         load_recipe(recipe)

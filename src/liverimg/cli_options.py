@@ -90,6 +90,18 @@ def keep_apart(study: Path, out: Path) -> None:
         )
 
 
+def check_drawing(*, model: str | Path | None, labels: Path | None, device: str) -> None:
+    """Refuses two makers of the labels, and a device that torch does not know here.
+
+    Raises:
+        UsageError: Either.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {device!r}: expected auto, cpu or cuda")
+    if model is not None and labels is not None:
+        raise UsageError("--model and --labels both say who draws; give one of them")
+
+
 def writable_file(path: Path, *, option: str) -> None:
     """Refuses a place where no file can be written, before any work is done.
 

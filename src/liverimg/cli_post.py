@@ -54,10 +54,7 @@ def post(
     from liverimg.terminal import TerminalReporter
     from liverimg.terminal_post import show_response
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--device {device!r}: expected auto, cpu or cuda")
-    if model is not None and labels is not None:
-        raise UsageError("--model and --labels both say who draws; give one of them")
+    read.check_drawing(model=model, labels=labels, device=device)
     read.keep_apart(study, out)
     if baseline.resolve() == out.resolve():
         raise UsageError("--baseline and --out are the same folder; give each study a folder of its own")
