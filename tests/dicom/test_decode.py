@@ -26,7 +26,7 @@ from pydicom.uid import (
 )
 
 from liverimg.core.errors import DicomRefusedError
-from liverimg.dicom import decode_worker
+from liverimg.dicom import decode, decode_worker
 from liverimg.dicom.codestream import claimed_size
 from liverimg.dicom.decode import Decoder, Packing
 from liverimg.dicom.frame import PixelBlock
@@ -179,6 +179,31 @@ def test_a_hang_is_ended(tmp_path: Path, build: ModuleType) -> None:
         child.send_signal(signal.SIGSTOP)
         assert code_of(impatient, block) == "decoding_limit"
         assert child.returncode == -signal.SIGKILL
+
+
+def test_a_start_that_fails_leaves_nothing_behind(
+    tmp_path: Path, build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer of the first child must not be taken for one of the next."""
+    block, truth = packed_block(build, tmp_path)
+    with Decoder(replace(shipped_limits(), clock_factor=1.0)) as one:
+        monkeypatch.setattr(decode, "_START_S", 0.0)
+        assert code_of(one, block) == "decoding_limit"
+        assert one._process is None
+        monkeypatch.undo()
+        for values in one.frames(block, [0]):
+            np.testing.assert_array_equal(values, truth)
+
+
+def test_starting_is_no_part_of_a_series(tmp_path: Path, build: ModuleType) -> None:
+    block, truth = packed_block(build, tmp_path)
+    with Decoder() as one:
+        one.begin_series(0)
+        one._series_limit_s = 0.0
+        one._start()
+        one.begin_series(block.rows * block.columns * 2)
+        for values in one.frames(block, [0]):
+            np.testing.assert_array_equal(values, truth)
 
 
 def test_processor_time_is_bounded(tmp_path: Path, build: ModuleType) -> None:

@@ -193,10 +193,16 @@ class Decoder:
             env=os.environ | _ONE_THREAD,
         )
         os.close(theirs)
-        self._series_from_s = 0.0
-        if self._reply(_START_S) != {"ready": True}:
-            self.close()
+        ready = False
+        try:
+            # Starting Python is no part of what a series may take.
+            ready = self._reply(_START_S, of_series=False) == {"ready": True}
+        finally:
+            if not ready:
+                self.close()
+        if not ready:
             raise DicomRefusedError(Code.DECODER_CRASHED, "the decoding process could not be started")
+        self._series_from_s = self._spent_s()
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process is not None and self._process.stdin is not None
@@ -219,9 +225,11 @@ class Decoder:
         # User and system time, fields 14 and 15 of proc(5).
         return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
-    def _reply(self, limit_s: float) -> dict[str, Any]:
-        """The child's next line, which it may spend so much processor time on."""
-        most_s = min(self._spent_s() + limit_s, self._series_from_s + self._series_limit_s)
+    def _reply(self, limit_s: float, *, of_series: bool = True) -> dict[str, Any]:
+        """The child's next line, which it may spend so much processor time on, and no more than its series has left."""
+        most_s = self._spent_s() + limit_s
+        if of_series:
+            most_s = min(most_s, self._series_from_s + self._series_limit_s)
         deadline = time.monotonic() + limit_s * self._limits.clock_factor
         poll = select.poll()
         poll.register(self._replies, select.POLLIN)
