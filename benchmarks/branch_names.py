@@ -29,10 +29,12 @@ from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.files.tables import read_table
 from liverimg.measure.branches import NamedTree, name_trees
 from liverimg.measure.hepatic_branches import mark_hepatic
+from liverimg.measure.liver import LiverBody
 from liverimg.measure.portal_branches import Marks, mark_portal
 from liverimg.measure.scene import Scene
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.subject import Body
+from liverimg.measure.supply import believed, liver_places
 from liverimg.measure.trees import Cells, cells_of, grown
 from liverimg.phantom.capsules import Capsules, capsule_distance
 from liverimg.phantom.people import random_scene
@@ -285,6 +287,7 @@ def real_livers(shared: Path) -> None:
     ircad = shared / "ct_ircadb01"
     cases.append(("ct_ircadb01", ircad / "vessels.nii.gz", ircad / "couinaud.nii.gz"))
     held: dict[Structure, list[float]] = {s: [] for s in WHERE}
+    rules = MeasureSettings.from_table(read_table("measure")).branches.supply
     for name, vessels_file, segments_file in cases:
         image = nibabel.load(vessels_file)
         segments = np.asarray(nibabel.load(segments_file).dataobj)
@@ -296,7 +299,9 @@ def real_livers(shared: Path) -> None:
             continue
         index = np.rint(grid.lps_mm_to_index(cells.points_lps_mm)).astype(int)
         segment = segments[tuple(np.clip(index, 0, np.array(grid.shape) - 1).T)]
-        for structure, marks in _parted(cells).items():
+        around = _liver_places(segments, grid)
+        for structure, found in _parted(cells).items():
+            marks = believed(found, cells, structure, around, rules)
             if marks.reason:
                 print(f"| {name} | {structure} | unknown: {marks.reason} |", flush=True)
                 continue
@@ -313,6 +318,12 @@ def real_livers(shared: Path) -> None:
             f"| all {len(cases)} | {structure} | named {len(fits_of)}, median {np.median(fits_of or [0]):.0%}, "
             f"below 80 %: {low} |"
         )
+
+
+def _liver_places(segments: np.ndarray, grid: Grid) -> np.ndarray:
+    liver = segments > 0
+    box = tuple(slice(0, n) for n in liver.shape)
+    return liver_places(LiverBody(liver, grid, box, touches_image_edge=False))  # type: ignore[arg-type]
 
 
 def _parted(cells: Cells) -> dict[Structure, Marks]:

@@ -25,7 +25,7 @@ from liverimg.core.motion import RigidMotion
 from liverimg.files.tables import read_table
 from liverimg.measure.ablation_margin import Ablated, MarginSettings, measure_ablation_margin
 from liverimg.measure.margin import margin_map
-from liverimg.measure.margin_minimum import averaged, joint_pitch_mm, least_margin
+from liverimg.measure.margin_minimum import Patches, joint_pitch_mm, least_margin
 from liverimg.measure.surface import blob_surface
 from liverimg.phantom import ellipsoids
 from liverimg.phantom.margins import residual_ml, share_with_margin
@@ -185,7 +185,7 @@ def fit(pairs: int, seed: int) -> None:
             pitch = joint_pitch_mm(*surfaces)
             patch = settings.patch_pitches * pitch
             if number % 3 == 0:
-                field = averaged(found, patch)
+                field = Patches.of(found, patch).levelled(found.margin_mm)
                 noise.append(np.sqrt((found.weight * (field - (found.weight * field).sum()) ** 2).sum()) / pitch)
             least = least_margin(
                 found, area_mm2=surfaces[0].area_mm2, patch_mm=patch, noise_mm=settings.noise_pitches * pitch

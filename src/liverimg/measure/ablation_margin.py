@@ -31,6 +31,7 @@ class MarginSettings:
 
     patch_pitches: float
     noise_pitches: float
+    minimum_band_pitches: float
     band_pitches: float
     subcapsular_mm: float
     perivascular_mm: float
@@ -79,8 +80,9 @@ def measure_ablation_margin(case: Ablated, settings: MarginSettings) -> tuple[li
     """Smallest margin, percentiles, shares of the surface, uncovered tumour and covered shells.
 
     The band of each number follows from one half width ``h`` in mm: voxels, the motion's error and the outlines'
-    errors in quadrature. For a margin it is plus and minus ``h``; for a share or a volume it spans what the number
-    would be if the zone's surface lay ``h`` further in or out everywhere.
+    errors in quadrature; voxels count for less in smallest margins, which are averages over patches. For a margin the
+    band is plus and minus ``h``; for a share or a volume it spans what the number would be if the zone's surface lay
+    ``h`` further in or out everywhere.
 
     Returns:
         The quantities, and the margins themselves for pictures and for finding the thinnest place.
@@ -88,8 +90,9 @@ def measure_ablation_margin(case: Ablated, settings: MarginSettings) -> tuple[li
     found = margin_map(case.tumour, case.zone, motion=case.motion)
     pitch = joint_pitch_mm(case.tumour, case.zone)
     half = quadrature(settings.band_pitches * pitch, case.motion_error_mm, case.outline_error_mm)
+    least_half = quadrature(settings.minimum_band_pitches * pitch, case.motion_error_mm, case.outline_error_mm)
     everywhere = np.ones(len(found.margin_mm), dtype=bool)
-    results: list[Measured] = [_minimum("minimal_ablation_margin", case, found, everywhere, half, settings)]
+    results: list[Measured] = [_minimum("minimal_ablation_margin", case, found, everywhere, least_half, settings)]
     for percent in settings.percentiles:
         name = "ablation_margin_median" if percent == _MEDIAN_PERCENT else f"ablation_margin_p{percent:g}"
         words = f"margin below which {percent:g} % of the tumour's surface lies, by area"
@@ -98,7 +101,7 @@ def measure_ablation_margin(case: Ablated, settings: MarginSettings) -> tuple[li
     results += _shares(case, found, half, settings)
     results.append(_uncovered(case, half))
     results += _shells(case, half, settings)
-    results += _without(case, found, half, settings)
+    results += _without(case, found, least_half, settings)
     return results, found
 
 

@@ -92,6 +92,25 @@ class HepaticRules:
 
 
 @dataclass(frozen=True)
+class SupplyRules:
+    """How much of the liver a named tree may leave out.
+
+    Attributes:
+        reach_mm: A place of the liver farther from all named cells is not reached.
+        portal_most_unreached: Share of the liver that a portal tree with names may leave unreached.
+        hepatic_most_unreached: The same for hepatic veins, of which the stems alone are often drawn.
+        most_beyond_left_branch: Share of the liver that may lie further to the left than the left portal branch.
+        least_beyond_middle_vein: Share of it that lies further to the left than the middle hepatic vein.
+    """
+
+    reach_mm: float
+    portal_most_unreached: float
+    hepatic_most_unreached: float
+    most_beyond_left_branch: float
+    least_beyond_middle_vein: float
+
+
+@dataclass(frozen=True)
 class BranchRules:
     """Rules for the two trees.
 
@@ -99,8 +118,10 @@ class BranchRules:
         portal: Of the portal vein.
         hepatic: Of the hepatic veins.
         stray: Of both.
+        supply: Of both.
     """
 
     portal: PortalRules
     hepatic: HepaticRules
     stray: StrayRules
+    supply: SupplyRules

@@ -20,6 +20,7 @@ from liverimg.measure import hepatic_branches, portal_branches
 from liverimg.measure.portal_branches import Marks
 from liverimg.measure.scene import Box, Scene
 from liverimg.measure.subject import Body
+from liverimg.measure.supply import believed, liver_places
 from liverimg.measure.trees import Cells, IntArray, cells_of
 
 
@@ -114,12 +115,14 @@ def _marks(structure: Structure, cells: Cells, body: Body) -> Marks:
     if body.liver is None:
         return Marks(np.zeros(len(cells), dtype=np.int64), "no liver is drawn around it")
     inside = _inside(cells, body)
+    if structure is Structure.BILE_DUCT:
+        return Marks(np.where(inside, _INSIDE, _OUTSIDE), "")
+    rules = body.settings.branches
     if structure is Structure.PORTAL_VEIN:
-        return portal_branches.mark_portal(cells, inside, body.settings.branches)
-    if structure is Structure.HEPATIC_VEIN:
-        cava = cells_of(body.scene, Structure.INFERIOR_VENA_CAVA)
-        return hepatic_branches.mark_hepatic(cells, inside, cava, body.settings.branches)
-    return Marks(np.where(inside, _INSIDE, _OUTSIDE), "")
+        marks = portal_branches.mark_portal(cells, inside, rules)
+    else:
+        marks = hepatic_branches.mark_hepatic(cells, inside, cells_of(body.scene, Structure.INFERIOR_VENA_CAVA), rules)
+    return believed(marks, cells, structure, liver_places(body.liver), rules.supply)
 
 
 def _inside(cells: Cells, body: Body) -> BoolArray:

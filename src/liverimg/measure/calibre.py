@@ -135,9 +135,19 @@ def _counted(mask: BoolArray, grid: Grid, centre: FloatArray, width_mm: float) -
         if long_piece.sum() >= 3:
             along = _axis(points[long_piece]) if _elongated(points[long_piece]) else along
     area_mm2 = float(share.sum()) * each * grid.voxel_ml * 1000 / (2 * half_mm)
+    return Calibre(2 * float(np.sqrt(area_mm2 / np.pi)), centre, along, pitch_across_mm(grid, spacing, along))
+
+
+def pitch_across_mm(grid: Grid, spacing_mm: FloatArray, along: FloatArray) -> float:
+    """Mean pitch of voxels across an axis.
+
+    Args:
+        grid: Whose directions count.
+        spacing_mm: Its spacings, or those that bands follow.
+        along: Unit vector of the axis, LPS.
+    """
     across = np.linalg.svd(along[None])[2][1:]
-    pitch_across = float(np.mean([pitch_mm(grid, spacing, a) for a in across]))
-    return Calibre(2 * float(np.sqrt(area_mm2 / np.pi)), centre, along, pitch_across)
+    return float(np.mean([pitch_mm(grid, spacing_mm, a) for a in across]))
 
 
 def _joined(mask: BoolArray, index: NDArray[np.intp], points: FloatArray, centre: FloatArray) -> BoolArray:

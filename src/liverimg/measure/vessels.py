@@ -13,7 +13,7 @@ from liverimg.core.measurement import Measured, Measurement, NotMeasured, Point
 from liverimg.measure.band import banded, evidence, point, quadrature, surface_error_mm
 from liverimg.measure.branches import MARK_OF, PartSource
 from liverimg.measure.bulge import bulge_of
-from liverimg.measure.calibre import Calibre, calibre_at
+from liverimg.measure.calibre import Calibre, calibre_at, pitch_across_mm
 from liverimg.measure.contact import Contact, Doubt, Neighbourhood, contact_with
 from liverimg.measure.overlap import Overlap, overlap_with
 from liverimg.measure.proximity import MaskSource
@@ -160,7 +160,8 @@ def diameter_row(name: str, calibre: Calibre, place: Place, walls: Walls) -> Mea
 
 def diameter_half_width_mm(calibre: Calibre, structure: Structure, walls: Walls) -> float:
     """Half width of a diameter's band: voxels, the vessel's shape, and how far its outline can be trusted."""
-    rules, pitch = walls.rules, calibre.pitch_mm
+    rules, body = walls.rules, walls.body
+    pitch = pitch_across_mm(body.scene.grid, body.band_spacing_mm, calibre.along)
     error_mm = surface_error_mm(walls.subject.quality, structure)
     voxels = pitch * max(rules.band_calibre_least, rules.band_calibre * pitch / calibre.diameter_mm)
     return quadrature(voxels, rules.band_calibre_shape * calibre.diameter_mm, error_mm, error_mm)
@@ -217,8 +218,8 @@ def _angle_row(name: str, contact: Contact, calibre: Calibre, walls: Walls) -> M
 
 
 def _length_row(name: str, contact: Contact, calibre: Calibre, doubt: Doubt, walls: Walls) -> Measurement:
-    grid = walls.body.scene.grid
-    end_mm = quadrature(doubt.pitches * pitch_mm(grid, grid.spacing_mm, calibre.along), doubt.error_mm)
+    pitch = pitch_mm(walls.body.scene.grid, walls.body.band_spacing_mm, calibre.along)
+    end_mm = quadrature(doubt.pitches * pitch, doubt.error_mm)
     return banded(
         name,
         walls.subject.lesion.id,

@@ -13,26 +13,22 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.spatial.distance import pdist, squareform
+from scipy.ndimage import gaussian_filter
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import EvidencePoint, Measured, NotMeasured
 from liverimg.core.study import Phase
 from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm
+from liverimg.measure.inner_line import longest_inside
 from liverimg.measure.reading import Scale
 from liverimg.measure.region import FloatArray, Region
 from liverimg.measure.subject import Body, Subject
-from liverimg.measure.surface import Surface, blob_surface, contours, face_area_mm2
+from liverimg.measure.surface import blob_surface, face_area_mm2
 
 DIAMETER, AREA, VOLUME, SHARE = "viable_diameter", "viable_area", "viable_volume", "viable_share"
 _NAMES = (DIAMETER, AREA, VOLUME, SHARE)
 _MAD_TO_SD = 1.4826
-_MOST_POINTS = 240  # of one contour; more don't lengthen the longest line
-_BATCH = 512  # lines looked at together, the longest first
-_ON_LINE = 48  # places along a line at which the map is asked
-_ASTRAY = 0.25  # of a pixel: how far a line may leave the part, for the roughness of its contour
 _FULL_NEIGHBOURHOOD = 26
 _PER_CENT = 100.0
 _FEWEST_VOXELS = 4
@@ -140,129 +136,121 @@ def _cut(quiet: FloatArray, region: Region, threshold: float, least_ml: float) -
     return _Cut(kept, length, ends)
 
 
-def longest_inside(surface: Surface) -> NDArray[np.float64] | None:
-    """The longest line in one axial plane that stays inside a surface, end points in LPS mm, shape (2, 3)."""
-    best, ends = 0.0, None
-    pixel = float(surface.spacing_mm[1:].min())
-    for k in range(0, surface.level.shape[0], surface.steps[0]):
-        plane = surface.level[k]
-        if plane.max() <= 0:
-            continue
-        lines = [line[:-1] for line in contours(plane) if len(line) > 2]
-        if not lines:
-            continue
-        index = np.concatenate(lines)
-        index = index[:: max(1, -(-len(index) // _MOST_POINTS))]
-        places = surface.grid.index_to_lps_mm(np.column_stack([np.full(len(index), float(k)), index]))
-        # The level is d * (2 * d_max - d): this is what it comes to a little outside.
-        astray = -2 * float(np.sqrt(plane.max())) * _ASTRAY * pixel
-        found = _longest_line(plane, index, places, best, astray)
-        if found is not None:
-            ends = places[list(found)]
-            best = float(np.linalg.norm(ends[1] - ends[0]))
-    if ends is None:
-        return None
-    return ends if tuple(np.round(ends[0], 6)) <= tuple(np.round(ends[1], 6)) else ends[::-1]
+@dataclass(frozen=True)
+class _Ends:
+    """What the bands of all numbers of one lesion have in common.
 
+    Attributes:
+        whole: Whether all of the lesion enhances, so that its outline is the end of what does.
+        end_mm: How far the end of what enhances may lie elsewhere.
+        pitch_mm: Of the region.
+        method: Thresholds in words.
+        sources: Series UIDs.
+    """
 
-def _longest_line(
-    plane: NDArray[np.float32], index: NDArray[np.float64], places: NDArray[np.float64], best: float, astray: float
-) -> tuple[int, int] | None:
-    lengths = np.triu(np.round(squareform(pdist(places)), 9), 1)
-    first, second = np.nonzero(lengths > best)
-    order = np.argsort(-lengths[first, second], kind="stable")
-    along = np.linspace(0, 1, _ON_LINE)[:, None, None]
-    for start in range(0, len(order), _BATCH):
-        batch = order[start : start + _BATCH]
-        a, b = index[first[batch]], index[second[batch]]
-        levels = map_coordinates(plane, np.moveaxis(a + along * (b - a), -1, 0), order=1, mode="nearest")
-        inside = np.flatnonzero(levels.min(axis=0) >= astray)
-        if len(inside):
-            chosen = batch[inside[0]]
-            return int(first[chosen]), int(second[chosen])
-    return None
+    whole: bool
+    end_mm: float
+    pitch_mm: float
+    method: str
+    sources: tuple[str, ...]
 
 
 def _measured(
     subject: Subject, body: Body, region: Region, cuts: tuple[_Cut, _Cut, _Cut], scale: Scale
 ) -> list[Measured]:
-    strict, best, lax = cuts
-    lesion = subject.lesion
+    ends = _ends(subject, body, region, cuts[0], scale)
+    long_share = body.settings.band_long_diameter
+    return [
+        _diameter(subject.lesion.id, cuts, ends, long_share),
+        _area(
+            subject.lesion.id, cuts, region, ends, half_mm=quadrature(ends.end_mm, _HALF * long_share * ends.pitch_mm)
+        ),
+        *_volume_and_share(subject.lesion.id, cuts, region, ends),
+    ]
+
+
+def _ends(subject: Subject, body: Body, region: Region, strict: _Cut, scale: Scale) -> _Ends:
     images = (region.images[Phase.UNENHANCED], region.images[Phase.ARTERIAL])
-    sources = tuple(dict.fromkeys(i.source for i in images if i.source)) or body.sources
-    doubt_mm = quadrature(*(i.doubt_mm for i in images))
     error_mm = surface_error_mm(subject.quality, Structure.TUMOUR)
     # Where all of the lesion enhances, its outline is the end of the line; else what moved between the phases is.
     whole = np.count_nonzero(strict.mask) == np.count_nonzero(region.lesion)
     # Inside the lesion the border of what enhances is blurred by the slices, and cut below half-way.
-    blur_mm = 0.0 if whole else _HALF * max(float(i.volume.grid.spacing_mm.max()) for i in images)
-    end_mm = error_mm if whole else quadrature(error_mm, doubt_mm, blur_mm)
-    pitch_mm = float(np.prod(region.grid.spacing_mm) ** (1 / 3))
+    blur_mm = _HALF * max(float(i.volume.grid.spacing_mm.max()) for i in images)
+    moved_mm = quadrature(error_mm, quadrature(*(i.doubt_mm for i in images)), blur_mm)
     method = (
         f"rise from the unenhanced to the arterial phase above {(scale.least + scale.sure) / 2:g} {scale.unit}; the "
         f"band spans {scale.least:g} to {scale.sure:g} {scale.unit}"
     )
-    half_mm = quadrature(body.settings.band_long_diameter * pitch_mm, end_mm, end_mm) if lax.diameter_mm else 0.0
-    diameter = banded(
+    return _Ends(
+        whole,
+        error_mm if whole else moved_mm,
+        float(np.prod(region.grid.spacing_mm) ** (1 / 3)),
+        method,
+        tuple(dict.fromkeys(i.source for i in images if i.source)) or body.sources,
+    )
+
+
+def _diameter(lesion: str, cuts: tuple[_Cut, _Cut, _Cut], ends: _Ends, long_share: float) -> Measured:
+    strict, best, lax = cuts
+    half_mm = quadrature(long_share * ends.pitch_mm, ends.end_mm, ends.end_mm) if lax.diameter_mm else 0.0
+    return banded(
         DIAMETER,
-        lesion.id,
+        lesion,
         best.diameter_mm,
         "mm",
         half=half_mm,
-        method=f"longest line in one axial slice that stays in what enhances (mRECIST); {method}",
+        method=f"longest line in one axial slice that stays in what enhances (mRECIST); {ends.method}",
         points=_points(best.ends),
-        sources=sources,
+        sources=ends.sources,
         at_least=strict.diameter_mm - half_mm,
         at_most=lax.diameter_mm + half_mm,
     )
-    half_mm = quadrature(end_mm, _HALF * body.settings.band_long_diameter * pitch_mm)
-    area = _area(subject, cuts, region, half_mm=half_mm, method=method, sources=sources)
+
+
+def _volume_and_share(
+    lesion: str, cuts: tuple[_Cut, _Cut, _Cut], region: Region, ends: _Ends
+) -> tuple[Measured, Measured]:
     low, value, high = (_volume_ml(cut.mask, region) for cut in cuts)
-    rim_ml = 0.0
-    if value:
-        area_mm2 = face_area_mm2(best.mask, region.grid)
-        counted_mm3 = _HALF * pitch_mm**2 * float(np.sqrt(area_mm2))
-        rim_ml = quadrature(counted_mm3, area_mm2 * end_mm) / 1000
+    rim_ml = _rim_ml(cuts[1], region, ends) if value else 0.0
     volume = banded(
         VOLUME,
-        lesion.id,
+        lesion,
         value,
         "ml",
         half=rim_ml,
-        method=f"voxels that enhance; {method}",
-        sources=sources,
+        method=f"voxels that enhance; {ends.method}",
+        sources=ends.sources,
         at_least=low - rim_ml,
         at_most=high + rim_ml,
     )
     total = _volume_ml(region.lesion, region)
     share = banded(
         SHARE,
-        lesion.id,
+        lesion,
         value / total,
         "1",
         half=0.0,
-        method=f"share of the lesion's voxels that enhance; {method}",
-        sources=sources,
-        at_least=max(0.0, (low if whole else low - rim_ml) / total),
-        at_most=min(1.0, (high if whole else high + rim_ml) / total),
+        method=f"share of the lesion's voxels that enhance; {ends.method}",
+        sources=ends.sources,
+        at_least=max(0.0, (low if ends.whole else low - rim_ml) / total),
+        at_most=min(1.0, (high if ends.whole else high + rim_ml) / total),
     )
-    return [diameter, area, volume, share]
+    return volume, share
 
 
-def _area(
-    subject: Subject,
-    cuts: tuple[_Cut, _Cut, _Cut],
-    region: Region,
-    *,
-    half_mm: float,
-    method: str,
-    sources: tuple[str, ...],
-) -> Measured:
+def _rim_ml(best: _Cut, region: Region, ends: _Ends) -> float:
+    """What voxels counted by chance, and an end that lies elsewhere, add to or take from the volume."""
+    area_mm2 = face_area_mm2(best.mask, region.grid)
+    counted_mm3 = _HALF * ends.pitch_mm**2 * float(np.sqrt(area_mm2))
+    return quadrature(counted_mm3, area_mm2 * ends.end_mm) / 1000
+
+
+def _area(lesion: str, cuts: tuple[_Cut, _Cut, _Cut], region: Region, ends: _Ends, *, half_mm: float) -> Measured:
     low, value, high = (largest_section_mm2(cut.mask, region.grid) for cut in cuts)
     rim = rim_mm2(value, half_mm) if value else 0.0
-    words = f"area in the axial slice with most of what enhances (EASL); {method}"
+    words = f"area in the axial slice with most of what enhances (EASL); {ends.method}"
     return banded(
-        AREA, subject.lesion.id, value, "mm2", half=rim, method=words, sources=sources, at_least=low - rim,
+        AREA, lesion, value, "mm2", half=rim, method=words, sources=ends.sources, at_least=low - rim,
         at_most=high + rim + (missed_mm2(region.grid) if high else 0.0),
     )  # fmt: skip
 

@@ -84,7 +84,7 @@ def measure_wall(near: Measured, subject: Subject, body: Body) -> Measured:
     if not inside.any():
         return NotMeasured(WALL_NAME, near.target, "the shortest line from the skin to the lesion meets no liver")
     thickness = float(shares[int(np.argmax(inside))]) * near.value
-    pitch = pitch_mm(scene.grid, scene.grid.spacing_mm, direction(start, end))
+    pitch = pitch_mm(scene.grid, body.band_spacing_mm, direction(start, end))
     errors = [surface_error_mm(quality, s) for s in (Structure.SKIN, Structure.LIVER)]
     method = "from skin to liver along the shortest line to the lesion; whatever lies between counts as wall"
     crossed = in_the_way(near, scene)
@@ -127,12 +127,13 @@ def measure_wall_layers(near: Measured, subject: Subject, body: Body, settings: 
     by_labels = drawn and (body.hounsfield is None or body.quality.origin in BY_PERSON)
     fat, muscle = _drawn(points, body.scene) if by_labels else _shown(points, body, settings)
     steps_a_mm = count / max(wall.value, settings.skin_most_mm)
-    pitch = pitch_mm(body.scene.grid, body.scene.grid.spacing_mm, direction(start, end))
+    line = direction(start, end)
     if not by_labels:
-        fat = _without_edge(fat, muscle, pitch * steps_a_mm)
+        fat = _without_edge(fat, muscle, pitch_mm(body.scene.grid, body.scene.grid.spacing_mm, line) * steps_a_mm)
     muscle = _without_skin(fat, muscle, settings.skin_most_mm * steps_a_mm)
     words = "labelled" if by_labels else "by HU"
     errors = [surface_error_mm(subject.quality, s) for s in (Structure.SKIN, Structure.LIVER)]
+    pitch = pitch_mm(body.scene.grid, body.band_spacing_mm, line)
     half = quadrature(pitch, body.settings.band_line * pitch, *errors)
     layers = zip(LAYER_NAMES, ("fat", "muscle"), (fat, muscle), strict=True)
     return [

@@ -58,7 +58,7 @@ def moved_share(subject: Subject, body: Body, search: WindowSearch, window: Wind
     """
     tissue, quality = search.tissue, subject.quality
     error = quadrature(
-        search.approach.settings.band_window * max(tissue.cell_mm, float(body.scene.grid.spacing_mm.max())),
+        search.approach.settings.band_window * max(tissue.cell_mm, float(body.band_spacing_mm.max())),
         drawn_error_mm(quality, tissue, Structure.BONE, Structure.GAS, Structure.LUNG),
         surface_error_mm(quality, Structure.TUMOUR) / 2,
     )
