@@ -1,6 +1,6 @@
 """Ablation zones and residual foci against known ones: volume, border, foci, beside plain peers.
 
-    python benchmarks/zone_truth.py [--ct 40] [--mr 20] [--seed 0] [--error-mm 0 2 5] [--ircadb DIR] [--fit]
+    python benchmarks/zone_truth.py [--ct 40] [--mr 20] [--seed 0] [--error-mm 0 2 5] [--ircadb DIR] [--fit] [--jobs N]
 
 Livers with veins, treated (``zone_cases.py``): rims, gas, blood, oil, zones at the surface and beside veins, open veins
 through the zone, tumour missed on one side and living nodules, with and without an unenhanced phase, phases moved by
@@ -16,7 +16,9 @@ import argparse
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,32 +48,54 @@ def main() -> None:
     parser.add_argument("--ircadb", type=Path)
     parser.add_argument("--painted", type=int, default=12)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the seeds")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     first = FIT_SEED + options.seed if options.fit else options.seed
     for modality, count in ((Modality.CT, options.ct), (Modality.MR, options.mr)):
         scores: dict[float, list[CaseScore]] = {error: [] for error in options.error_mm}
         peers: dict[str, list[float]] = defaultdict(list)
-        for seed in range(first, first + count):
-            case = make_case(seed, modality)
-            for error in options.error_mm:
-                scores[error].append(judged(case, seed, error))
-            if modality is Modality.CT:
-                beside(case, peers)
-            print(f"{modality} {seed}: {line(scores[options.error_mm[0]][-1])}", file=sys.stderr, flush=True)
+        seeds = range(first, first + count)
+        with_peers = options.peers and modality is Modality.CT
+        work = partial(one_case, modality=modality, errors_mm=options.error_mm, peers=with_peers)
+        with ProcessPoolExecutor(options.jobs) as pool:
+            for seed, (found, others) in zip(seeds, pool.map(work, seeds), strict=True):
+                for error, one in found.items():
+                    scores[error].append(one)
+                for name, errors in others.items():
+                    peers[name] += errors
+                print(f"{modality} {seed}: {line(found[options.error_mm[0]])}", file=sys.stderr, flush=True)
         for error, found in scores.items():
             if found:
                 report(f"{modality}, motion wrong by {error:g} mm", found, fit=options.fit)
         for name, errors in peers.items():
             print(f"  beside it, {name}: {volumes(np.array(errors))}")
-    if options.ircadb and (options.ircadb / "dicom").is_dir():
-        errors, seconds = painted(options.ircadb, count=options.painted, seed=options.seed)
-        print(f"real CT with painted zones, portal venous phase alone: {np.mean(seconds):.1f} s of processor time each")
-        for name, found in errors.items():
-            print(f"  {name}: {volumes(np.array(found))}")
-        spent, count = timed(options.ircadb)
-        print(f"four phases and three zones on that series: {spent:.1f} s of processor time, {count} zones drawn")
-    elif options.ircadb:
-        print(f"{options.ircadb} is not there: the real CT is left out")
+    if options.ircadb:
+        on_real(options.ircadb, count=options.painted, seed=options.seed)
+
+
+def on_real(folder: Path, *, count: int, seed: int) -> None:
+    """Zones painted into a real CT."""
+    if not (folder / "dicom").is_dir():
+        print(f"{folder} is not there: the real CT is left out")
+        return
+    errors, seconds = painted(folder, count=count, seed=seed)
+    print(f"real CT with painted zones, portal venous phase alone: {np.mean(seconds):.1f} s of processor time each")
+    for name, found in errors.items():
+        print(f"  {name}: {volumes(np.array(found))}")
+    spent, zones = timed(folder)
+    print(f"four phases and three zones on that series: {spent:.1f} s of processor time, {zones} zones drawn")
+
+
+def one_case(
+    seed: int, *, modality: Modality, errors_mm: list[float], peers: bool
+) -> tuple[dict[float, CaseScore], dict[str, list[float]]]:
+    """Scores of one seed by the error of the place, and the peers' errors."""
+    case = make_case(seed, modality)
+    others: dict[str, list[float]] = defaultdict(list)
+    if peers:
+        beside(case, others)
+    return {error: judged(case, seed, error) for error in errors_mm}, dict(others)
 
 
 def judged(case: Case, seed: int, error_mm: float) -> CaseScore:

@@ -97,7 +97,7 @@ def depends_on(settings: Settings) -> Mapping[str, str]:
 
 STAGE = Stage(
     name="zones",
-    version=1,
+    version=2,
     reads=(
         Artefact.STUDY,
         Artefact.VOLUMES,

@@ -26,10 +26,12 @@ from tests.measure.zones.made import (
     make,
 )
 
+from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap
 from liverimg.core.motion import RigidMotion
 from liverimg.core.zones import ZoneMap
 from liverimg.measure.zones.find import find_zones
+from liverimg.measure.zones.finding import Search, pieces
 from liverimg.measure.zones.site import Treated
 
 ZONE = Ball((0.0, -4.0, 0.0), 14.0, DEAD)
@@ -159,3 +161,26 @@ def test_zone_without_liver_beside_it_is_absent_and_has_no_error_without_end(isl
     labels = LabelMap(array, made.labels.grid, made.labels.structures)
     zones = found(replace(made, labels=labels), TUMOUR)
     assert not zones.zones and "no liver beside it" in zones.absent["L1"]
+
+
+def test_a_sheet_at_the_surface_that_hangs_on_a_zone_is_cut_off() -> None:
+    """As where the liver is outlined a voxel too far out, and partial volume all around it looks dead."""
+    grid = Grid.from_axes((40, 40, 40), spacing_mm=(2.0, 2.0, 2.0))
+    places = grid.index_to_lps_mm(np.stack(np.meshgrid(*[np.arange(40)] * 3, indexing="ij"), axis=-1))
+    ball = np.linalg.norm(places - grid.index_to_lps_mm((20, 20, 20)), axis=-1) <= 9.0
+    sheet = np.zeros(grid.shape, dtype=bool)
+    sheet[:, 24:26] = True
+    limits = {"least_ml": RULES.finding.least_ml, "least_depth_mm": RULES.finding.least_depth_mm}
+    empty = np.zeros(grid.shape, dtype=np.float32)
+
+    def parts(dead: np.ndarray) -> list[np.ndarray]:
+        whole = np.ones(grid.shape, dtype=bool)
+        return [part.mask for part in pieces(Search(grid, whole, empty, dead, False, ()), **limits)]
+
+    (alone,) = parts(ball)
+    np.testing.assert_array_equal(alone, ball)
+    (freed,) = parts(ball | sheet)
+    assert not (ball & ~freed).any()
+    beyond = freed & ~ball
+    assert np.count_nonzero(beyond) < 0.35 * np.count_nonzero(ball) < 0.35 * np.count_nonzero(sheet)
+    assert not parts(sheet), "a sheet alone is no zone"

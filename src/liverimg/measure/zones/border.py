@@ -17,13 +17,14 @@ import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.study import Phase
 from liverimg.measure.phases import PhaseImage, refined
 from liverimg.measure.scene import Box
+from liverimg.measure.zones.film import Film
 from liverimg.measure.zones.rules import BorderRules
 from liverimg.measure.zones.site import Site
 
@@ -34,7 +35,9 @@ _FACES = 6
 _EDGE_BLUR_MM = 1.0  # how wide a border is at least, for turning noise into millimetres
 _LEAST_WEIGHT = 1e-3
 _SLICES = 1.25
-_CLIP_HU = (-50.0, 300.0)  # gas and oil are no degrees of enhancement
+_POCKET_SHARE = 0.3  # of the zone; more is liver that a zone divides
+_POCKET_ENCLOSED = 0.5  # of what lies around a pocket is zone
+_MOST_HU = np.float32(300.0)  # oil is no degree of enhancement
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,7 @@ class Patch:
         images: Phases as they lie here.
         values: Of each phase; NaN out of its view.
         noise: Of each phase: standard deviation of its voxels in parenchyma.
+        film: Where the liver ends.
     """
 
     grid: Grid
@@ -58,6 +62,7 @@ class Patch:
     images: Mapping[Phase, PhaseImage]
     values: Mapping[Phase, FloatArray] = field(repr=False)
     noise: Mapping[Phase, float]
+    film: Film = field(repr=False)
 
     @classmethod
     def of(cls, site: Site, box: Box) -> Patch:
@@ -70,7 +75,8 @@ class Patch:
         parenchyma = site.scene.mask(box, Structure.LIVER) & liver
         values = {phase: image.on(grid) for phase, image in images.items() if not image.why_not}
         noise = {phase: _noise(found, parenchyma, grid) for phase, found in values.items()}
-        return cls(grid, box, liver, parenchyma, images, values, noise)
+        film = Film.of(liver, grid, site.rules.border.film_mm)
+        return cls(grid, box, liver, parenchyma, images, values, noise, film)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +103,11 @@ def find_border(patch: Patch, start: BoolArray, rules: BorderRules, *, is_ct: bo
         rules: Constants.
         is_ct: Whether values are HU.
     """
-    values = {phase: np.clip(found, *_CLIP_HU) if is_ct else found for phase, found in patch.values.items()}
-    smooth = {phase: _quieted(found, patch, rules.smoothing_mm) for phase, found in values.items()}
     mask = start & patch.liver
+    first = signed_mm(mask, patch.grid)
+    values = {p: np.minimum(found, _MOST_HU) if is_ct else found for p, found in patch.values.items()}
+    values = {p: no_darker(found, first, patch.noise[p], rules, is_ct=is_ct) for p, found in values.items()}
+    smooth = {phase: _quieted(found, patch, rules.smoothing_mm) for phase, found in values.items()}
     votes, noise_mm, told = None, float("inf"), tuple[Phase, ...]()
     for _ in range(rules.rounds):
         depth = signed_mm(mask, patch.grid)
@@ -110,7 +118,7 @@ def find_border(patch: Patch, start: BoolArray, rules: BorderRules, *, is_ct: bo
         known = band & patch.liver & np.isfinite(votes)
         fresh = mask.copy()
         fresh[known] = votes[known] < 0
-        fresh &= patch.liver
+        fresh = patch.film.told(fresh & patch.liver)
         fresh = _one_piece(fresh, mask)
         same = np.array_equal(fresh, mask)
         mask = fresh
@@ -123,7 +131,7 @@ def _votes(
     patch: Patch, smooth: Mapping[Phase, FloatArray], depth: FloatArray, rules: BorderRules
 ) -> tuple[FloatArray, float, tuple[Phase, ...]]:
     """For each place of the band -0.5 as inside to 0.5 as outside, how sharp that is, and who voted."""
-    inner = (depth >= min(rules.inside_mm, 0.5 * float(depth.max()))) & patch.liver
+    inner = (depth >= min(rules.inside_mm, 0.5 * float(depth.max()))) & (depth <= rules.deep_mm) & patch.liver
     # On thick slices the next voxel across the slices lies farther out.
     far_mm = max(rules.far_mm, _SLICES * float(patch.grid.spacing_mm.max()))
     outer = (depth <= -rules.near_mm) & (depth >= -far_mm) & patch.liver
@@ -158,6 +166,19 @@ def _votes(
     return votes, float(1 / np.sqrt(exact)) if exact else float("inf"), tuple(told)
 
 
+def no_darker(values: FloatArray, depth: FloatArray, noise: float, rules: BorderRules, *, is_ct: bool) -> FloatArray:
+    """Gas in the zone and fat beside the liver are no degrees of enhancement.
+
+    On CT nothing that matters is darker than dead tissue; on MR tumour and veins are, and gas and fluid far more so.
+    """
+    inner = values[(depth >= min(rules.inside_mm, 0.5 * float(depth.max()))) & np.isfinite(values)]
+    if not len(inner) or not np.isfinite(noise):
+        return values
+    middle = float(np.median(inner))
+    least = middle - rules.guard * noise if is_ct else rules.gas_share * middle
+    return np.maximum(values, np.float32(least))
+
+
 def signed_mm(mask: BoolArray, grid: Grid) -> FloatArray:
     """Distance to the border of a mask, positive inside."""
     spacing = tuple(float(s) for s in grid.spacing_mm)
@@ -178,7 +199,7 @@ def tidied(mask: BoolArray, patch: Patch, *, opening_mm: float, keep: BoolArray)
         opening_mm: Radius.
         keep: What is never filled.
     """
-    solid = np.asarray(fill_voids.fill(mask)) & patch.liver & ~keep
+    solid = without_pockets(mask, patch.liver, keep)
     spacing = tuple(float(s) for s in patch.grid.spacing_mm)
     inside = edt.edt(np.ascontiguousarray(np.pad(solid, 1)), anisotropy=spacing)[1:-1, 1:-1, 1:-1]
     core = np.asarray(inside > opening_mm)
@@ -189,6 +210,27 @@ def tidied(mask: BoolArray, patch: Patch, *, opening_mm: float, keep: BoolArray)
         patch.grid.spacing_mm.max()
     )
     return np.asarray(solid & near)
+
+
+def without_pockets(mask: BoolArray, liver: BoolArray, keep: BoolArray) -> BoolArray:
+    """A zone with what it encloses, alone or together with the liver's surface, such as blood that looks alive.
+
+    Args:
+        mask: The zone.
+        liver: Around it.
+        keep: What is never filled.
+    """
+    solid = np.asarray(fill_voids.fill(mask)) & liver & ~keep
+    rest = cc3d.connected_components(liver & ~solid, connectivity=_FACES)
+    sizes = np.bincount(rest.ravel())
+    sizes[0] = 0
+    most = _POCKET_SHARE * np.count_nonzero(solid)
+    for number in np.flatnonzero((sizes > 0) & (sizes <= most) & (sizes < sizes.max())):
+        pocket = np.asarray(rest == number)
+        around = binary_dilation(pocket) & ~pocket
+        if float(solid[around].mean()) >= _POCKET_ENCLOSED:
+            solid |= pocket & ~keep
+    return solid
 
 
 def _largest_with(core: BoolArray, solid: BoolArray) -> BoolArray:

@@ -16,10 +16,12 @@ from liverimg.core.volume import Volume
 from liverimg.core.zones import Focus, Zone, ZoneMap
 from liverimg.measure.phases import PhaseImage
 from liverimg.measure.scene import Box
-from liverimg.measure.zones.border import Border, Patch, find_border, tidied
+from liverimg.measure.zones.border import Border, Patch, find_border, signed_mm, tidied
 from liverimg.measure.zones.finding import Search, pieces, search
-from liverimg.measure.zones.foci import Found, find_foci, lines_of
-from liverimg.measure.zones.notes import SURFACE_SHARE, at_surface, notes_on, oil_in_the_way
+from liverimg.measure.zones.foci import Found, find_foci
+from liverimg.measure.zones.lines import lines_of
+from liverimg.measure.zones.necks import cut_at_necks
+from liverimg.measure.zones.notes import SURFACE_SHARE, at_surface, notes_on, notes_on_shape, oil_in_the_way
 from liverimg.measure.zones.rules import ZoneRules
 from liverimg.measure.zones.site import Site, Treated
 from liverimg.measure.zones.sorting import FIRST_FOCUS, Group, grouped, owners_of
@@ -127,12 +129,17 @@ def _drawn(site: Site, found: Search, group: Group, treated: Sequence[Treated]) 
     foci, unknown = _foci(site, patch, border.mask, [one for one in treated if one.id in group.lesions])
     alive = np.logical_or.reduce([focus.mask for focus in foci]) if foci else np.zeros(start.shape, dtype=bool)
     mask = tidied(border.mask, patch, opening_mm=site.rules.border.opening_mm, keep=alive)
+    mine = [lesion for lesion in treated if lesion.id in group.lesions]
+    cut = cut_at_necks(mask, _home(mine, patch), patch.grid, site.rules.neck)
+    mask = cut.mask
     volume_ml = float(np.count_nonzero(mask)) * patch.grid.voxel_ml
     if volume_ml < site.rules.finding.least_ml:
         return None
     error_mm = _error_mm(site, patch, border, mask)
-    mine = [lesion for lesion in treated if lesion.id in group.lesions]
-    notes = notes_on(patch, mask, mine, site.rules, is_ct=site.is_ct)
+    notes = (
+        *notes_on(patch, mask, mine, site.rules, is_ct=site.is_ct),
+        *notes_on_shape(patch, mask, cut, mine, site.rules),
+    )
     oil = oil_in_the_way(patch, mask, site.rules) if site.is_ct else ""
     return _Drawn(group.lesions, box, mask, volume_ml, error_mm, notes, tuple(foci), oil or unknown)
 
@@ -147,7 +154,16 @@ def _foci(site: Site, patch: Patch, zone: BoolArray, treated: Sequence[Treated])
     if isinstance(lines, str):
         return [], lines
     error_mm = max(lesion.error_mm for lesion in known)
-    return find_foci(patch, zone, place, lines, site.rules, error_mm=error_mm), ""
+    foci = find_foci(patch, zone, place, lines, site.rules, error_mm=error_mm)
+    return ([], foci) if isinstance(foci, str) else (foci, "")
+
+
+def _home(treated: Sequence[Treated], patch: Patch) -> BoolArray:
+    """Where the lesions of a zone may have been; nowhere where nobody knows."""
+    near = np.zeros(patch.grid.shape, dtype=bool)
+    for lesion in (one for one in treated if one.motion is not None):
+        near |= -signed_mm(lesion.on(patch.grid), patch.grid) <= lesion.error_mm
+    return near
 
 
 def _box_around(mask: BoolArray, found: Search, site: Site) -> Box:
@@ -170,5 +186,6 @@ def _error_mm(site: Site, patch: Patch, border: Border, mask: BoolArray) -> floa
         rules.of_slice * float(patch.grid.spacing_mm.max()),
         rules.of_doubt * doubt,
         rules.of_surface_mm if at_surface(patch, mask) >= SURFACE_SHARE else 0.0,
+        0.0 if Phase.UNENHANCED in patch.values else rules.of_darkness_mm,
     )
     return float(np.sqrt(sum(part**2 for part in parts)))

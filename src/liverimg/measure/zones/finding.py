@@ -21,6 +21,7 @@ from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.nearest import on_grid
 from liverimg.core.study import Phase
 from liverimg.measure.phases import PhaseImage
+from liverimg.measure.zones.film import Film
 from liverimg.measure.zones.site import Site
 from liverimg.measure.zones.sorting import Part
 from liverimg.registration.resample import sampled, thinned, window_of
@@ -28,10 +29,13 @@ from liverimg.registration.resample import sampled, thinned, window_of
 FloatArray = NDArray[np.float32]
 
 ENHANCED = (Phase.EARLY_ARTERIAL, Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED, Phase.HEPATOBILIARY)
+# Early, veins are as dark as dead tissue, and on MR the liver is hardly brighter: these phases tell life, not death.
+_EARLY = (Phase.EARLY_ARTERIAL, Phase.ARTERIAL)
 _MAD_TO_SD = 1.4826  # median absolute deviation to the standard deviation of a normal distribution
 _INLIER = 2.5  # standard deviations
 _FEWEST_VOXELS = 200
 _FACES = 6
+_HALF = 0.5
 _PER_CENT = 100.0
 
 
@@ -89,19 +93,42 @@ def search(site: Site) -> Search | str:
         return f"the liver's rise is too faint (its noise is {noise:.2f} of it) to tell what does not enhance"
     seen = np.isfinite(take_up)
     dead = liver & seen & (take_up < least) & ~enhancing
+    dead = Film.of(liver, grid, site.rules.border.film_mm).told(dead)
     return Search(grid, liver, take_up, dead, before is not None, tuple(after))
 
 
 def pieces(found: Search, *, least_ml: float, least_depth_mm: float) -> list[Part]:
-    """Connected parts of what does not enhance, the largest first; no thin sheets, such as clefts and borders."""
-    parts = cc3d.connected_components(np.pad(found.dead, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
-    volumes = np.bincount(parts.ravel()) * found.grid.voxel_ml
+    """Connected parts of what does not enhance, the largest first; no thin sheets, such as clefts and borders.
+
+    An outline of the liver that lies a voxel too far out takes partial volume all around with it. Where such a sheet
+    hangs on a zone, it is cut off: a part of which no half lies near a deep place is divided into what does.
+    """
+    kept = []
+    for mask in _deep_parts(found.dead, found.grid, least_ml, least_depth_mm):
+        kept += _without_sheets(mask, found.grid, least_ml, least_depth_mm)
+    kept.sort(key=lambda mask: -np.count_nonzero(mask))
+    return [Part(n, float(np.count_nonzero(mask)) * found.grid.voxel_ml, mask) for n, mask in enumerate(kept, start=1)]
+
+
+def _deep_parts(mask: BoolArray, grid: Grid, least_ml: float, least_depth_mm: float) -> list[BoolArray]:
+    """Connected parts that are large enough, and somewhere deep enough, to be a zone; the largest first."""
+    parts = cc3d.connected_components(np.pad(mask, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
+    volumes = np.bincount(parts.ravel()) * grid.voxel_ml
     volumes[0] = 0
-    deepest = maximum(_depth_mm(found.dead, found.grid), parts, np.arange(len(volumes)))
-    order = [
-        int(n) for n in np.argsort(-volumes, kind="stable") if volumes[n] >= least_ml and deepest[n] >= least_depth_mm
-    ]
-    return [Part(n, float(volumes[n]), np.asarray(parts == n)) for n in order]
+    deepest = maximum(_depth_mm(mask, grid), parts, np.arange(len(volumes)))
+    order = np.argsort(-volumes, kind="stable")
+    return [np.asarray(parts == n) for n in order if volumes[n] >= least_ml and deepest[n] >= least_depth_mm]
+
+
+def _without_sheets(mask: BoolArray, grid: Grid, least_ml: float, depth_mm: float) -> list[BoolArray]:
+    """The part itself, or where most of it is sheet, its solid parts without it."""
+    core = _depth_mm(mask, grid) >= depth_mm
+    spacing = tuple(float(s) for s in grid.spacing_mm)
+    reach_mm = depth_mm + float(grid.spacing_mm.max())
+    solid = mask & (np.asarray(edt.edt(np.ascontiguousarray(~core), anisotropy=spacing)) <= reach_mm)
+    if np.count_nonzero(solid) >= _HALF * np.count_nonzero(mask):
+        return [mask]
+    return _deep_parts(solid, grid, least_ml, depth_mm)
 
 
 def _by_rise(before: Reading, after: Mapping[Phase, Reading], site: Site) -> tuple[FloatArray, float, BoolArray]:
@@ -129,20 +156,29 @@ def _by_rise(before: Reading, after: Mapping[Phase, Reading], site: Site) -> tup
 
 
 def _by_darkness(after: Mapping[Phase, Reading], site: Site) -> tuple[FloatArray, float, BoolArray]:
-    """The same without an unenhanced phase: 0 as dark as dead tissue, 1 as the liver."""
+    """The same without an unenhanced phase: 0 as dark as dead tissue, 1 as the liver.
+
+    What takes up nothing is dark in every late phase: a place that one of them shows as liver lives, be it as dark as
+    veins are on MR in the others.
+    """
     rules = site.rules.finding
+    late = [phase for phase in after if phase not in _EARLY] or list(after)
     first = next(iter(after.values()))
     total, whole = np.zeros_like(first.values), np.zeros_like(first.values)
     alive = np.zeros(first.values.shape, dtype=bool)
     weights = 0.0
-    for reading in after.values():
+    for phase, reading in after.items():
         gap = reading.level - rules.dead_hu if site.is_ct else reading.level * (1 - rules.dead_percent / _PER_CENT)
         typical = max(0.0, float(np.median(gap)))
-        strength = typical / reading.noise**2
+        strength = typical / reading.noise**2 if phase in late else 0.0
         good = np.isfinite(reading.values)
-        total[good] += np.float32(strength) * (reading.values - reading.level + gap)[good]
+        above_dead = reading.values - reading.level + gap
+        total[good] += np.float32(strength) * above_dead[good]
         whole[good] += np.float32(strength) * gap[good]
         weights += strength * typical
+        if phase in late:
+            with np.errstate(invalid="ignore"):
+                alive |= above_dead > (1 - rules.dark_share / 2) * gap + rules.guard * reading.noise
         least = site.rules.focus.hyper_hu if site.is_ct else reading.level * site.rules.focus.hyper_percent / _PER_CENT
         with np.errstate(invalid="ignore"):
             alive |= reading.values - reading.level > least + rules.guard * reading.noise
@@ -158,7 +194,7 @@ def _reading(image: PhaseImage, grid: Grid, liver: BoolArray, pure: BoolArray, s
     values = _coarse(image, grid)
     if site.is_ct:
         # Gas and oil are no degrees of enhancement: beyond these limits a value says no more.
-        values = np.clip(values, np.float32(-200), np.float32(400))
+        values = np.clip(values, np.float32(rules.least_hu), np.float32(rules.most_hu))
     values = _smoothed(values, liver & np.isfinite(values), rules.smoothing_mm / grid.spacing_mm)
     inside = values[pure & np.isfinite(values)]
     middle = float(np.median(inside))

@@ -10,6 +10,7 @@ from liverimg.core.labels import BoolArray
 from liverimg.core.study import Phase
 from liverimg.measure.zones.border import Patch, signed_mm
 from liverimg.measure.zones.finding import ENHANCED
+from liverimg.measure.zones.necks import Cut
 from liverimg.measure.zones.rules import ZoneRules
 from liverimg.measure.zones.site import Treated
 
@@ -59,6 +60,38 @@ def notes_on(
         notes.append(f"{surface:.0%} of its border lie on the liver's surface, as the liver was outlined.")
     core = _own_core(patch, zone, treated)
     return (*notes, core) if core else tuple(notes)
+
+
+def notes_on_shape(
+    patch: Patch, zone: BoolArray, cut: Cut, treated: Sequence[Treated], rules: ZoneRules
+) -> tuple[str, ...]:
+    """What the shape of a zone says: what hung on it, and whether it reaches farther than a zone should.
+
+    Args:
+        patch: Around it.
+        zone: Its voxels.
+        cut: What was cut off it.
+        treated: Lesions that it was made for.
+        rules: Constants.
+    """
+    notes = []
+    if cut.away_ml > 0:
+        notes.append(
+            f"{cut.away_ml:.1f} ml beside it do not enhance either, hang on it by a neck of {cut.neck_mm:.0f} mm at "
+            "most and lie away from the lesion: they are left out of it, and not told apart from a cyst, a vein "
+            "without contrast or a zone of its own."
+        )
+    known = [lesion for lesion in treated if lesion.motion is not None]
+    if known and zone.any():
+        away = np.minimum.reduce([-signed_mm(lesion.on(patch.grid), patch.grid) - lesion.error_mm for lesion in known])
+        farthest = float(away[zone].max())
+        if farthest > rules.neck.far_mm:
+            names = " and ".join(lesion.id for lesion in known)
+            notes.append(
+                f"It reaches {farthest:.0f} mm beyond the place of {names}: not told apart from another region without "
+                "enhancement that touches it."
+            )
+    return tuple(notes)
 
 
 def oil_in(patch: Patch, rules: ZoneRules) -> BoolArray:

@@ -24,6 +24,8 @@ class FindingRules:
         dead_hu: Dead liver tissue on CT, with or without contrast.
         dead_percent: Dead liver tissue on MR without an unenhanced phase, in per cent of the liver's signal.
         gas_hu: Below it there is gas on CT.
+        least_hu: What is darker on CT, gas or fluid, counts as so dark.
+        most_hu: What is denser on CT, oil, counts as so dense.
         guard: Differences below this many standard deviations are noise.
         oil_share: Share of a zone from which on oil hides what may live in it.
         seen_ml: Gas, blood and oil are mentioned from this volume on.
@@ -34,6 +36,8 @@ class FindingRules:
         dent_mm: But only dents at least so thick; a liver has shallow ones of its own.
         dent_least_hu: What is no denser, smoothed, lies in a dent as fat, air or fluid, and is no zone.
         dent_least_percent: The same on MR, in per cent of the liver's signal.
+        gas_percent: Below it there may be gas on MR, in per cent of the liver's signal.
+        enclosed_share: A bubble in a dent is part of a zone when this share of what lies around it is tissue.
         wide_closing_mm: As closing_mm, where a treated lesion lies.
         left_out_mm: How far around a treated lesion that is.
     """
@@ -47,6 +51,8 @@ class FindingRules:
     dead_hu: float
     dead_percent: float
     gas_hu: float
+    least_hu: float
+    most_hu: float
     guard: float
     oil_share: float
     seen_ml: float
@@ -57,6 +63,8 @@ class FindingRules:
     dent_mm: float
     dent_least_hu: float
     dent_least_percent: float
+    gas_percent: float
+    enclosed_share: float
     wide_closing_mm: float
     left_out_mm: float
 
@@ -67,6 +75,7 @@ class BorderRules:
 
     Attributes:
         inside_mm: The zone's own level is read at least this far inside the border.
+        deep_mm: And at most this far: gas, blood and oil in its middle say nothing of what lies at its border.
         near_mm: What lies around is read from this distance outside the border on.
         far_mm: And up to this distance.
         level_mm: Standard deviation of the smoothing of both levels along the border.
@@ -74,9 +83,13 @@ class BorderRules:
         band_mm: How far the border may move in one round.
         rounds: How often levels and border are read in turn.
         opening_mm: Bridges narrower than twice this, such as a dark vessel that leaves the zone, are cut.
+        film_mm: So thin a film of the liver, at its surface, says what lies beneath it.
+        guard: On CT, values darker than dead tissue by more than this many standard deviations are gas or no liver.
+        gas_share: On MR, values below this share of the signal of dead tissue are.
     """
 
     inside_mm: float
+    deep_mm: float
     near_mm: float
     far_mm: float
     level_mm: float
@@ -84,6 +97,28 @@ class BorderRules:
     band_mm: float
     rounds: int
     opening_mm: float
+    film_mm: float
+    guard: float
+    gas_share: float
+
+
+@dataclass(frozen=True)
+class NeckRules:
+    """What hangs on a zone and is cut off.
+
+    Attributes:
+        step_mm: Necks are looked for at radii in steps of this.
+        neck_share: A neck has at most this share of the radius of each of the bodies that it joins.
+        body_mm: A body is thicker than its neck by at least this, in radius.
+        least_ml: Smaller bodies stay.
+        far_mm: A zone that reaches farther than this beyond the place of its lesions, and its error, says so.
+    """
+
+    step_mm: float
+    neck_share: float
+    body_mm: float
+    least_ml: float
+    far_mm: float
 
 
 @dataclass(frozen=True)
@@ -98,7 +133,10 @@ class FocusRules:
         excess_share: What counts of the excess that the tumour had before; small foci show a part of it only.
         sure_share: The same for what was drawn as zone, where no unenhanced phase proves a rise.
         sure_hu: And at least so much.
-        reach_mm: How far from the zone's border a focus may begin.
+        most_of_expected: No rest is looked for where chance reaches more than this share of the tumour's own excess.
+        chance: How often a study may show a focus by noise alone.
+        reach_mm: How far from the zone's border a focus may begin or end.
+        place_most_mm: Where the lesion's place is known no better than this, foci are unknown.
         around_mm: How far outside the lesion's place it may lie, beyond what the motion leaves open.
         rim_most_mm: A thin regular rim is at most this thick.
         rim_share: A rim covers at least this share of the border.
@@ -115,7 +153,10 @@ class FocusRules:
     excess_share: float
     sure_share: float
     sure_hu: float
+    most_of_expected: float
+    chance: float
     reach_mm: float
+    place_most_mm: float
     around_mm: float
     rim_most_mm: float
     rim_share: float
@@ -135,6 +176,7 @@ class ErrorRules:
         of_slice: What is added of the slice spacing.
         of_doubt: What is added of the doubt of the phases' places.
         of_surface_mm: What is added where part of the border is the liver's own.
+        of_darkness_mm: What is added without an unenhanced phase: darkness is weaker evidence than a missing rise.
     """
 
     least_mm: float
@@ -142,6 +184,7 @@ class ErrorRules:
     of_slice: float
     of_doubt: float
     of_surface_mm: float
+    of_darkness_mm: float
 
 
 @dataclass(frozen=True)
@@ -151,6 +194,7 @@ class ZoneRules:
     Attributes:
         finding: On coarse voxels.
         border: On the voxels of the reference.
+        neck: Bodies that hang on a zone.
         focus: Residual foci.
         error: Of the border.
         alignment: Of the phases.
@@ -159,6 +203,7 @@ class ZoneRules:
 
     finding: FindingRules
     border: BorderRules
+    neck: NeckRules
     focus: FocusRules
     error: ErrorRules
     alignment: AlignmentRules

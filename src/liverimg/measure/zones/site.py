@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cc3d
 import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 from liverimg.core.errors import GridMismatchError
 from liverimg.core.grid import Grid
@@ -22,7 +23,7 @@ from liverimg.core.volume import Quantity, Volume
 from liverimg.measure.liver import TREES_IN_LIVER, LiverBody
 from liverimg.measure.phases import PhaseImage, place_phases
 from liverimg.measure.scene import Box, Scene
-from liverimg.measure.zones.rules import ZoneRules
+from liverimg.measure.zones.rules import FindingRules, ZoneRules
 
 FloatArray = NDArray[np.float32]
 
@@ -32,6 +33,7 @@ _MAY_BE_ZONE = (*LIVER_CONTENTS, *TREES_IN_LIVER)
 NEVER = (Structure.GALLBLADDER, Structure.BILE_DUCT, Structure.INFERIOR_VENA_CAVA)
 _COARSE_VOXELS = 400_000  # a closing needs no finer grid
 _PER_CENT = 100.0
+_FACES = 6
 _NAMELESS = (Structure.BODY, Structure.SKIN)
 
 
@@ -180,12 +182,28 @@ def _whole_liver(scene: Scene, image: Volume, treated: Sequence[Treated], rules:
             dents[near] |= _closed(here, scene.grid, own.wide_closing_mm) & ~here
     dents &= ~_drawn_as_something(scene, box)
     if dents.any():
-        is_ct = image.quantity is Quantity.HU
-        least = own.dent_least_hu if is_ct else _usual(image.array[box], solid) * own.dent_least_percent / _PER_CENT
-        dents &= _calm(image.array[box], dents, grid, own.smoothing_mm) > least
+        dents = _tissue(image.array[box], dents, solid | trees, grid, _Dark.of(image, box, solid, own))
     dents = _thick(dents, grid, own.dent_mm)
     whole = np.asarray(fill_voids.fill(solid | (closed & trees) | dents))
     return box, whole & ~scene.mask(box, *NEVER)
+
+
+@dataclass(frozen=True)
+class _Dark:
+    """Values below which there is no tissue, and below which there is gas; how smooth, and how much around a bubble."""
+
+    tissue: float
+    gas: float
+    smoothing_mm: float
+    enclosed_share: float
+
+    @classmethod
+    def of(cls, image: Volume, box: Box, liver: BoolArray, own: FindingRules) -> _Dark:
+        """HU on CT; on MR from the liver's own signal."""
+        if image.quantity is Quantity.HU:
+            return cls(own.dent_least_hu, own.gas_hu, own.smoothing_mm, own.enclosed_share)
+        percent = _usual(image.array[box], liver) / _PER_CENT
+        return cls(percent * own.dent_least_percent, percent * own.gas_percent, own.smoothing_mm, own.enclosed_share)
 
 
 def _usual(values: NDArray[Any], liver: BoolArray) -> float:
@@ -216,6 +234,23 @@ def _calm(values: NDArray[Any], where: BoolArray, grid: Grid, sigma_mm: float) -
     total = gaussian_filter(np.where(inside, values[k, j, i], 0).astype(np.float32), sigma, truncate=2.0)
     out[k, j, i] = total / np.maximum(weight, np.float32(1e-3))
     return out
+
+
+def _tissue(values: NDArray[Any], dents: BoolArray, liver: BoolArray, grid: Grid, limits: _Dark) -> BoolArray:
+    """What of the dents is tissue, with the bubbles in it.
+
+    What is darker than tissue, smoothed, is fat, air or fluid. Gas makes what lies beside it look so: it is left out of
+    the smoothing, and belongs to the zone where tissue lies around most of it.
+    """
+    gas = binary_dilation(dents & (values < limits.gas)) & dents
+    tissue = dents & ~gas & (_calm(values, dents & ~gas, grid, limits.smoothing_mm) > limits.tissue)
+    bubbles = cc3d.connected_components(gas, connectivity=_FACES)
+    for number in range(1, int(bubbles.max()) + 1):
+        bubble = np.asarray(bubbles == number)
+        around = binary_dilation(bubble) & ~bubble
+        if float((tissue | liver)[around].mean()) >= limits.enclosed_share:
+            tissue |= bubble
+    return np.asarray(tissue)
 
 
 def _thick(mask: BoolArray, grid: Grid, least_mm: float) -> BoolArray:
