@@ -1,17 +1,29 @@
 """Fixtures that every room uses."""
 
+import fcntl
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+from pydicom import dcmread
 
 from liverimg.cli import main
 from liverimg.core.grid import Grid
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# A busy machine is slow at every example, and a test that passes must pass again: no limits of time, the same examples
+# each run. ``--hypothesis-profile=search`` looks for new ones.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("house", settings.get_profile("search"), derandomize=True)
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
@@ -89,16 +101,72 @@ def exact_labels(sample: Path) -> Path:
     return sample / "truth" / "pre_ct_labels.nii.gz"
 
 
+MakeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
 @pytest.fixture(scope="session")
-def assessed(tmp_path_factory: pytest.TempPathFactory, sample: Path, exact_labels: Path) -> Path:
-    """The sample study taken through the whole recipe with exact labels; not to be changed by tests."""
-    out = tmp_path_factory.mktemp("assessed") / "out"
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Makes a costly folder once for all processes of a run, and gives each of them a copy of its own."""
+    base = tmp_path_factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def copy_of(name: str, make: Callable[[Path], None]) -> Path:
+        whole, draft = place / f"once-{name}", place / f"once-{name}-draft"
+        with (place / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(draft, ignore_errors=True)
+                make(draft)
+                draft.rename(whole)
+        return Path(shutil.copytree(whole, tmp_path_factory.mktemp(name) / "out"))
+
+    return copy_of
+
+
+def succeed(*arguments: object) -> None:
+    """Runs a command in this process, for fixtures that outlive a test."""
     before = sys.argv
-    sys.argv = ["liverimg", "pre", str(sample / "pre_ct"), "--out", str(out), "--labels", str(exact_labels)]
+    sys.argv = ["liverimg", *map(str, arguments)]
     try:
         main()
     except SystemExit as leaving:
-        assert not leaving.code, "the sample study runs through"
+        assert not leaving.code, sys.argv
     finally:
         sys.argv = before
-    return out
+
+
+@pytest.fixture(scope="session")
+def assessed(made_once: MakeOnce, sample: Path, exact_labels: Path) -> Path:
+    """The sample study taken through the whole recipe with exact labels; not to be changed by tests."""
+    return made_once("assessed", lambda out: succeed("pre", sample / "pre_ct", "--out", out, "--labels", exact_labels))
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A small study of one series, and its exact labels."""
+
+    study: Path
+    labels: Path
+
+
+@pytest.fixture(scope="session")
+def slab(tmp_path_factory: pytest.TempPathFactory, sample: Path, exact_labels: Path) -> Slab:
+    """The sample's portal venous slices at its tumours: for whatever does not depend on the rest of the body."""
+    made = Slab(tmp_path_factory.mktemp("slab"), tmp_path_factory.mktemp("slab_labels") / "drawn.nii.gz")
+    image = nibabel.load(exact_labels)
+    slices = np.flatnonzero((np.asarray(image.dataobj) == 2).any(axis=(0, 1)))
+    part = image.slicer[:, :, slices[0] - 3 : slices[-1] + 4]
+    nibabel.save(part, made.labels)
+    shutil.copy(exact_labels.with_name("pre_ct_labels.json"), made.labels.with_name("drawn.json"))
+    feet, head = ((part.affine @ (0, 0, k, 1))[2] for k in (0, part.shape[2] - 1))
+    for path in (sample / "pre_ct" / "S004").iterdir():
+        if feet - 0.1 <= dcmread(path, stop_before_pixels=True).ImagePositionPatient[2] <= head + 0.1:
+            shutil.copy(path, made.study)
+    assert len(list(made.study.iterdir())) == part.shape[2]
+    return made
+
+
+@pytest.fixture(scope="session")
+def assessed_slab(made_once: MakeOnce, slab: Slab) -> Path:
+    """The slab taken through the whole recipe with exact labels; not to be changed by tests."""
+    return made_once("assessed_slab", lambda out: succeed("pre", slab.study, "--out", out, "--labels", slab.labels))

@@ -8,11 +8,24 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from tests.conftest import Slab
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
+
+
+@pytest.fixture
+def ingested(assessed_slab: Path, tmp_path: Path) -> Path:
+    """A run that has got as far as its volumes."""
+    provenance = json.loads((assessed_slab / "provenance" / "ingest.json").read_text())
+    for name in ("provenance/ingest.json", *provenance["writes"]):
+        to = tmp_path / "ingested" / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (assessed_slab / name).is_dir() else shutil.copy
+        copy(assessed_slab / name, to)
+    return tmp_path / "ingested"
 
 
 def refused(said, code: int, *words: str) -> None:
@@ -79,13 +92,8 @@ def test_an_out_that_holds_another_study(liverimg: Callable, sample: Path, asses
     assert {p: p.read_bytes() for p in out.rglob("*.json")} == before
 
 
-def test_one_series_only_is_assessed_with_a_warning(
-    liverimg: Callable, sample: Path, exact_labels: Path, tmp_path: Path, out: Path
-) -> None:
-    shutil.copytree(sample / "pre_ct" / "S004", tmp_path / "study")
-    said = liverimg("pre", tmp_path / "study", "--out", out, "--labels", exact_labels)
-    assert said.code == 0, said.err
-    warnings = json.loads((out / "measurements.json").read_text())["warnings"]
+def test_one_series_only_is_assessed_with_a_warning(assessed_slab: Path) -> None:
+    warnings = json.loads((assessed_slab / "measurements.json").read_text())["warnings"]
     assert any("arterial" in w and "delayed" in w for w in warnings)
 
 
@@ -109,12 +117,12 @@ def label_file(tmp_path: Path, like: Path, change: Callable) -> Path:
     ids=["one slice short", "shifted by 2 mm", "probabilities", "empty"],
 )
 def test_labels_that_do_not_fit(
-    change: Callable, words: str, liverimg: Callable, sample: Path, exact_labels: Path, tmp_path: Path, out: Path
+    change: Callable, words: str, liverimg: Callable, slab: Slab, tmp_path: Path, ingested: Path
 ) -> None:
-    labels = label_file(tmp_path, exact_labels, change)
-    refused(liverimg("pre", sample / "pre_ct", "--out", out, "--labels", labels), 3, words)
-    assert not (out / "labels.nii.gz").exists()
-    assert not (out / "measurements.json").exists()
+    labels = label_file(tmp_path, slab.labels, change)
+    refused(liverimg("pre", slab.study, "--out", ingested, "--labels", labels), 3, words)
+    assert not (ingested / "labels.nii.gz").exists()
+    assert not (ingested / "measurements.json").exists()
 
 
 def test_labels_that_are_not_there(liverimg: Callable, sample: Path, tmp_path: Path, out: Path) -> None:
@@ -132,12 +140,10 @@ def test_a_modality_that_the_model_was_not_made_for(
     assert not (out / "labels.nii.gz").exists()
 
 
-def test_an_unknown_name_in_the_label_names(
-    liverimg: Callable, sample: Path, exact_labels: Path, tmp_path: Path, out: Path
-) -> None:
-    labels = label_file(tmp_path, exact_labels, lambda a, m: (a, m))
+def test_an_unknown_name_in_the_label_names(liverimg: Callable, slab: Slab, tmp_path: Path, ingested: Path) -> None:
+    labels = label_file(tmp_path, slab.labels, lambda a, m: (a, m))
     (tmp_path / "drawn.json").write_text(json.dumps({"lever": 1}))
-    refused(liverimg("pre", sample / "pre_ct", "--out", out, "--labels", labels), 3, "lever")
+    refused(liverimg("pre", slab.study, "--out", ingested, "--labels", labels), 3, "lever")
 
 
 def test_a_phase_for_a_series_that_is_not_there(liverimg: Callable, sample: Path, out: Path) -> None:
@@ -145,8 +151,10 @@ def test_a_phase_for_a_series_that_is_not_there(liverimg: Callable, sample: Path
     assert not out.exists()
 
 
-def test_a_hand_edit_on_another_grid_is_refused_and_kept(liverimg: Callable, assessed: Path, tmp_path: Path) -> None:
-    out = Path(shutil.copytree(assessed, tmp_path / "copy"))
+def test_a_hand_edit_on_another_grid_is_refused_and_kept(
+    liverimg: Callable, assessed_slab: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(assessed_slab, tmp_path / "copy"))
     image = nibabel.load(out / "labels.nii.gz")
     nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj)[:-1], image.affine), out / "labels.nii.gz")
     edited = (out / "labels.nii.gz").read_bytes()
@@ -162,16 +170,14 @@ def test_two_phases_for_one_series(liverimg: Callable, sample: Path, out: Path) 
     assert not out.exists()
 
 
-def test_a_name_given_twice_in_the_label_names(
-    liverimg: Callable, sample: Path, exact_labels: Path, tmp_path: Path, out: Path
-) -> None:
-    labels = label_file(tmp_path, exact_labels, lambda a, m: (a, m))
+def test_a_name_given_twice_in_the_label_names(liverimg: Callable, slab: Slab, tmp_path: Path, ingested: Path) -> None:
+    labels = label_file(tmp_path, slab.labels, lambda a, m: (a, m))
     (tmp_path / "drawn.json").write_text('{"liver": 1, "liver": 2}')
-    refused(liverimg("pre", sample / "pre_ct", "--out", out, "--labels", labels), 3, "twice")
+    refused(liverimg("pre", slab.study, "--out", ingested, "--labels", labels), 3, "twice")
 
 
-def test_measuring_labels_that_belong_to_other_volumes(liverimg: Callable, assessed: Path, tmp_path: Path) -> None:
-    out = Path(shutil.copytree(assessed, tmp_path / "copy"))
+def test_measuring_labels_that_belong_to_other_volumes(liverimg: Callable, assessed_slab: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(assessed_slab, tmp_path / "copy"))
     numbers = (out / "measurements.json").read_bytes()
     record = json.loads((out / "provenance" / "segment.json").read_text())
     record["reads"]["volumes"] = "of a study that was exported again since"
@@ -183,10 +189,10 @@ def test_measuring_labels_that_belong_to_other_volumes(liverimg: Callable, asses
 
 
 def test_measuring_after_ingest_alone_was_run_again(
-    liverimg: Callable, sample: Path, assessed: Path, tmp_path: Path
+    liverimg: Callable, slab: Slab, assessed_slab: Path, tmp_path: Path
 ) -> None:
-    out = Path(shutil.copytree(assessed, tmp_path / "copy"))
+    out = Path(shutil.copytree(assessed_slab, tmp_path / "copy"))
     (out / "measurements.json").unlink()
-    assert liverimg("ingest", sample / "pre_ct", "--out", out).code == 0
+    assert liverimg("ingest", slab.study, "--out", out).code == 0
     assert liverimg("measure", out).code == 0
-    assert (out / "measurements.json").read_bytes() == (assessed / "measurements.json").read_bytes()
+    assert (out / "measurements.json").read_bytes() == (assessed_slab / "measurements.json").read_bytes()

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.conftest import MakeOnce, succeed
 
-from liverimg.cli import main
 from liverimg.dicom.phase import PhaseRules
 
 
@@ -43,16 +43,34 @@ def rules(repository: Path) -> PhaseRules:
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory, assessed: Path, sample: Path) -> Path:
+def published(made_once: MakeOnce, assessed: Path, sample: Path) -> Path:
     """The sample's results, published with everything this machine can make; not to be changed by tests."""
-    out = tmp_path_factory.mktemp("published") / "out"
-    shutil.copytree(assessed, out)
-    before = sys.argv
-    sys.argv = ["liverimg", "publish", str(out), "--study", str(sample / "pre_ct")]
-    try:
-        main()
-    except SystemExit as leaving:
-        assert not leaving.code
-    finally:
-        sys.argv = before
-    return out
+
+    def publish(out: Path) -> None:
+        shutil.copytree(assessed, out)
+        succeed("publish", out, "--study", sample / "pre_ct")
+
+    return made_once("published", publish)
+
+
+@pytest.fixture(scope="session")
+def published_post(made_once: MakeOnce, assessed: Path, sample: Path) -> Path:
+    """The sample's study after ablation with exact labels, published; not to be changed by tests."""
+
+    def make(out: Path) -> None:
+        labels = sample / "truth" / "post_ct_labels.nii.gz"
+        succeed("post", sample / "post_ct", "--baseline", assessed, "--out", out, "--labels", labels)
+        succeed("publish", out, "--study", sample / "post_ct")
+
+    return made_once("published_post", make)
+
+
+@pytest.fixture(scope="session")
+def published_ceus(made_once: MakeOnce, sample: Path) -> Path:
+    """The sample's contrast ultrasound, published; not to be changed by tests."""
+
+    def make(out: Path) -> None:
+        succeed("ceus", sample / "ceus", "--out", out)
+        succeed("publish", out, "--study", sample / "ceus")
+
+    return made_once("published_ceus", make)

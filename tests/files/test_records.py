@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from liverimg.core.assessment import Assessment, Classification, Finding, NotApplied, Part, Verdict
@@ -12,6 +13,7 @@ from liverimg.core.measurement import EvidencePoint, Lesion, Measurement, Measur
 from liverimg.core.sessions import KeepOut, SessionPiece, SessionPlan
 from liverimg.core.vocabulary import Threshold
 from liverimg.files import records
+from liverimg.files.bundled import package_data
 from liverimg.files.result_records import (
     assessment_from_record,
     assessment_to_record,
@@ -179,3 +181,28 @@ def test_an_assessment_survives_the_round_trip() -> None:
     record = assessment_to_record(found, study=STUDY, criteria=[])
     assert records.problems(record, "assessment") == []
     assert assessment_from_record(json.loads(records.dump(record))) == found
+
+
+SCHEMAS = sorted(package_data("schema").glob("*.schema.json"))
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_each_schema_is_a_schema(path: Path) -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_every_kind_has_a_schema() -> None:
+    assert {f"{kind}.schema.json" for kind in records.KINDS} <= {path.name for path in SCHEMAS}
+
+
+def test_what_was_right_once_is_known_and_what_is_wrong_stays_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = measurements_to_record(SET, study=STUDY, labels=LABELS)
+    records.check(record, "measurements", "measurements.json")
+    wrong = json.loads(json.dumps(record)) | {"lesions": "none"}
+    for _ in range(2):
+        with pytest.raises(RecordInvalidError, match="does not keep the measurements schema"):
+            records.check(wrong, "measurements", "measurements.json")
+    with pytest.raises(RecordInvalidError, match="does not keep the study schema"):
+        records.check(record, "study", "study.json")
+    monkeypatch.setattr(records, "problems", lambda *_: ["asked again"])
+    records.check(json.loads(records.dump(record)), "measurements", "measurements.json")

@@ -6,6 +6,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SEED = 20261121
 SCENES = 2  # per family of bodies and slice spacing
 

@@ -33,6 +33,7 @@ def scenes(settings):
     return {name: np.array(part, dtype=float) for name, part in found.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["distance_to_portal_vein", "diameter_of_portal_vein"])
 def test_lengths_are_unbiased_and_their_bands_hold_the_truth(scenes, name):
     error, held, voxel = scenes[name].T
@@ -40,6 +41,7 @@ def test_lengths_are_unbiased_and_their_bands_hold_the_truth(scenes, name):
     assert held.mean() >= 0.93
 
 
+@pytest.mark.slow
 def test_contact_lies_in_its_band(scenes):
     for name in ("contact_angle_of_portal_vein", "contact_length_of_portal_vein"):
         assert scenes[name][:, 1].mean() >= 0.8, name

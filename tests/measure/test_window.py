@@ -90,6 +90,7 @@ def test_a_screen_that_ends_on_the_axis_blocks_half(limits, settings):
     assert share.low <= 50 <= share.high
 
 
+@pytest.mark.slow
 def test_shares_over_random_ribs_and_gas_hold_the_truth(limits, settings):
     rng = np.random.default_rng(5)
     errors, held, depths = [], [], []

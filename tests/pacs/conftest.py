@@ -1,6 +1,7 @@
 """An archive in this process, one from Debian's packages, certificates, and studies small enough to send often."""
 
 import json
+import secrets
 import shutil
 import socket
 import ssl
@@ -24,10 +25,12 @@ ROOT = "1.2.826.0.1.3680043.8.498.77"
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port nobody listens on now, below those that the system gives away to whoever connects somewhere."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def instance(study: int = 1, series: int = 1, number: int = 1, *, side_px: int = 16, seed: int = 0) -> Dataset:
@@ -271,7 +274,7 @@ def orthanc(orthanc_process: Archive) -> Archive:
     return orthanc_process
 
 
-def wait_until(condition: Callable[[], object], *, within_s: float = 30.0) -> object:
+def wait_until(condition: Callable[[], object], *, within_s: float = 300.0) -> object:
     """The first true value of a condition."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests.pacs.conftest import wait_until
 
 from liverimg.pacs.checkpoint import Checkpoint, steady
 from liverimg.pacs.retry import PassingError
@@ -48,8 +49,7 @@ def test_nobody_is_past_the_checkpoint_when_it_is_closed(eager_switches: None) -
         if _ % 3:
             time.sleep(0)
     before = passing.steps
-    time.sleep(0.05)
-    assert passing.steps > before, "and it goes on when it is opened"
+    wait_until(lambda: passing.steps > before)  # and it goes on when it is opened
     passing.ended = True
     passing.join(10)
     assert not passing.is_alive()

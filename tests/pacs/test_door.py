@@ -37,7 +37,8 @@ from liverimg.pacs.retry import PassingError
 from liverimg.pacs.settings import Quota, listener_settings, shipped_quota
 from liverimg.pacs.spool import Spool
 
-QUIET = {"request_s": 5.0, "idle_s": 10.0}
+# Longer than any test: who is shown out for silence is told so in the test that asks for it.
+QUIET = {"request_s": 600.0, "idle_s": 600.0}
 WIDE = replace(shipped_quota(), floor_mib=1)
 
 
@@ -71,7 +72,7 @@ def listening(
 def associated(door: Door, *, calling: str = "CT", tls: tuple | None = None, **limits: object) -> Iterator[Association]:
     """An association of pynetdicom with the listener."""
     node = AE(ae_title=calling)
-    node.connection_timeout = node.acse_timeout = node.dimse_timeout = node.network_timeout = 10
+    node.connection_timeout = node.acse_timeout = node.dimse_timeout = node.network_timeout = 60
     contexts = [
         build_context(CTImageStorage, ExplicitVRLittleEndian),
         build_context("1.2.840.10008.1.1"),
@@ -111,9 +112,9 @@ def test_takes_what_dcmtk_sends(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "study", slices=3, side_px=200)
     with listening(tmp_path) as (door, spool):
         command = ["storescu", "-aet", "CT", "-aec", "LIVERIMG", "+sd", "127.0.0.1", str(door.port), str(folder)]
-        subprocess.run(command, check=True, timeout=60)
+        subprocess.run(command, check=True, timeout=300)
         subprocess.run(
-            ["echoscu", "-aet", "CT", "-aec", "LIVERIMG", "127.0.0.1", str(door.port)], check=True, timeout=60
+            ["echoscu", "-aet", "CT", "-aec", "LIVERIMG", "127.0.0.1", str(door.port)], check=True, timeout=300
         )
         kept = {ds.SOPInstanceUID: ds.PixelData for ds in map(pydicom.dcmread, stored(spool))}
     assert kept == {ds.SOPInstanceUID: ds.PixelData for ds in map(pydicom.dcmread, folder.iterdir())}
@@ -175,14 +176,14 @@ def test_places_are_limited_and_come_free_again(tmp_path: Path) -> None:
 
 
 def test_fifty_idle_sockets_stand_in_nobodys_way(tmp_path: Path) -> None:
-    with listening(tmp_path, request_s=60.0) as (door, spool):
+    with listening(tmp_path) as (door, spool):
         idle = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(50)]
-        # Every wait of the good peer ends after 5 s, and none is repeated.
+        # Every wait of the good peer ends long before those of the idle ones, and none is repeated.
         peer = quick(
             Peer(host="127.0.0.1", port=door.port, ae_title="LIVERIMG", own_title="CT"),
             attempts=1,
-            connect_s=5.0,
-            answer_s=5.0,
+            connect_s=60.0,
+            answer_s=60.0,
         )
         dimse.echo(peer)
         with associated(door) as line:
@@ -196,7 +197,7 @@ def test_fifty_idle_sockets_stand_in_nobodys_way(tmp_path: Path) -> None:
 
 
 def test_an_idle_tls_peer_stands_in_nobodys_way(tmp_path: Path, papers: Papers) -> None:
-    with listening(tmp_path, tls=server_context(papers.server_tls), request_s=60.0) as (door, _):
+    with listening(tmp_path, tls=server_context(papers.server_tls)) as (door, _):
         silent = socket.create_connection(("127.0.0.1", door.port))  # never says hello
         halfway = socket.create_connection(("127.0.0.1", door.port))
         halfway.sendall(b"\x16\x03\x01\x02\x00")  # the head of a hello
@@ -206,19 +207,19 @@ def test_an_idle_tls_peer_stands_in_nobodys_way(tmp_path: Path, papers: Papers) 
         mute = shaken.wrap_socket(socket.create_connection(("127.0.0.1", door.port)), server_hostname="127.0.0.1")
         many = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(50)]
         peer = Peer(host="127.0.0.1", port=door.port, ae_title="LIVERIMG", own_title="CT", tls=papers.client_tls)
-        dimse.echo(quick(peer, attempts=1, connect_s=5.0, answer_s=5.0))
+        dimse.echo(quick(peer, attempts=1, connect_s=60.0, answer_s=60.0))
         for sock in (silent, halfway, mute, *many):
             sock.close()
 
 
 def test_the_silent_are_shown_out(tmp_path: Path) -> None:
     with listening(tmp_path, request_s=0.3) as (door, _):
-        with socket.create_connection(("127.0.0.1", door.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", door.port), timeout=120) as sock:
             assert sock.recv(1) == b""
         # One byte at a time does not buy time.
-        with socket.create_connection(("127.0.0.1", door.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", door.port), timeout=120) as sock:
             ended = False
-            for _ in range(200):
+            for _ in range(2000):
                 try:
                     sock.sendall(b"\x01")
                 except OSError:
@@ -229,8 +230,8 @@ def test_the_silent_are_shown_out(tmp_path: Path) -> None:
 
 
 def test_a_crowd_pushes_out_the_longest_waiting(tmp_path: Path) -> None:
-    with listening(tmp_path, waiting=5, request_s=60.0) as (door, _):
-        crowd = [socket.create_connection(("127.0.0.1", door.port), timeout=20) for _ in range(8)]
+    with listening(tmp_path, waiting=5) as (door, _):
+        crowd = [socket.create_connection(("127.0.0.1", door.port), timeout=120) for _ in range(8)]
         assert crowd[0].recv(1) == b""
         with associated(door) as line:
             assert line.is_established
@@ -240,7 +241,7 @@ def test_a_crowd_pushes_out_the_longest_waiting(tmp_path: Path) -> None:
 
 def test_a_peer_that_falls_silent_loses_its_place(tmp_path: Path) -> None:
     with listening(tmp_path, idle_s=0.3) as (door, _), associated(door) as line:
-        assert line.is_established
+        assert line.accepted_contexts, "it had one"
         wait_until(lambda: door.associations == 0)
         wait_until(lambda: not line.is_established)
 
@@ -253,7 +254,7 @@ def test_tls_both_ways(tmp_path: Path, papers: Papers) -> None:
         peer = quick(
             Peer(host="127.0.0.1", port=door.port, ae_title="LIVERIMG", own_title="CT", tls=papers.client_tls),
             attempts=1,
-            answer_s=10.0,
+            answer_s=60.0,
         )
         dimse.echo(peer)
         nobody = replace(peer, tls=Tls(ca=papers.ca))
@@ -351,7 +352,7 @@ class RawPeer:
     """A peer that does as it likes."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
 
     def associate(self) -> None:
         def item(kind: int, value: bytes) -> bytes:

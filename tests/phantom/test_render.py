@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from liverimg.core.grid import Grid
-from liverimg.core.labels import Structure
+from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.study import Modality, Phase
+from liverimg.core.volume import Volume
 from liverimg.phantom import render
 from liverimg.phantom.contrast import Contrast, Look
 from liverimg.phantom.scene import Scene, Tissue
@@ -28,6 +30,19 @@ def layers(scene: Scene, grid: Grid) -> render.Layers:
     return render.layers(scene, grid)
 
 
+@pytest.fixture(scope="module")
+def drawn(scene: Scene, grid: Grid) -> LabelMap:
+    return render.labels(scene, grid, VALUES)
+
+
+@pytest.fixture(scope="module")
+def seen(layers: render.Layers, phantom_table: dict[str, Any]) -> list[tuple[Mapping[Tissue, Look], Volume]]:
+    """How each tissue should look in each phase, and the image of it."""
+    contrast = Contrast.from_table(phantom_table, Modality.CT)
+    every = [contrast.looks(p) for p in (Phase.UNENHANCED, Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED)]
+    return [(x, render.image(layers, x, background=contrast.background, noise=10, seed=1)) for x in every]
+
+
 @pytest.mark.parametrize(
     ("structure", "tissue"),
     [
@@ -41,14 +56,11 @@ def layers(scene: Scene, grid: Grid) -> render.Layers:
     ],
 )
 def test_mean_hu_in_each_phase(
-    scene: Scene, grid: Grid, layers: render.Layers, phantom_table: dict[str, Any], structure: Structure, tissue: Tissue
+    drawn: LabelMap, seen: list[tuple[Mapping[Tissue, Look], Volume]], structure: Structure, tissue: Tissue
 ) -> None:
-    contrast = Contrast.from_table(phantom_table, Modality.CT)
-    core = binary_erosion(render.labels(scene, grid, VALUES).mask(structure), iterations=2)
+    core = binary_erosion(drawn.mask(structure), iterations=2)
     assert core.sum() > 8
-    for phase in (Phase.UNENHANCED, Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED):
-        looks = contrast.looks(phase)
-        volume = render.image(layers, looks, background=contrast.background, noise=10, seed=1)
+    for looks, volume in seen:
         # Vessels run through the liver's inside, fat seams through the muscles: the median ignores them.
         got = float(np.median(volume.array[core]))
         allowed = 2 + 3 * (10 + looks[tissue].texture) / np.sqrt(core.sum()) + looks[tissue].texture
@@ -106,12 +118,11 @@ def test_unwanted_structures_become_body_or_nothing(scene: Scene) -> None:
     assert set(np.unique(bare.array)) == {0, 4}
 
 
-def test_the_body_holds_what_an_abdomen_holds(scene: Scene, grid: Grid) -> None:
-    labels = render.labels(scene, grid, VALUES)
+def test_the_body_holds_what_an_abdomen_holds(drawn: LabelMap, grid: Grid) -> None:
     absent = {Structure.ASCITES, Structure.ABLATION_ZONE, Structure.BODY}
     for structure in set(Structure) - absent:
-        assert labels.has(structure), structure
-    assert labels.mask(Structure.LIVER).sum() * grid.voxel_ml > 1000
+        assert drawn.has(structure), structure
+    assert drawn.mask(Structure.LIVER).sum() * grid.voxel_ml > 1000
 
 
 def test_a_grid_beside_the_body_is_empty(scene: Scene) -> None:

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.conftest import Slab
 
 # Dies by SIGKILL in the stage that argv names: half of its draft is written, nothing is committed.
 _DIES = textwrap.dedent(
@@ -40,11 +41,9 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_kill_in_every_stage_changes_no_byte(
-    sample: Path, exact_labels: Path, assessed: Path, repository: Path, tmp_path: Path
-) -> None:
+def test_kill_in_every_stage_changes_no_byte(slab: Slab, assessed_slab: Path, repository: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["pre", str(sample / "pre_ct"), "--out", str(out), "--labels", str(exact_labels)]
+    arguments = ["pre", str(slab.study), "--out", str(out), "--labels", str(slab.labels)]
     for stage in tomllib.loads((repository / "pipelines" / "pre_ablation.toml").read_text())["stages"]:
         done = subprocess.run(
             [sys.executable, "-c", _DIES, stage, *arguments], check=False, capture_output=True, text=True
@@ -53,4 +52,4 @@ def test_kill_in_every_stage_changes_no_byte(
         assert (out / f".draft-{stage}").is_dir(), "the kill came in the middle of the stage"
     done = subprocess.run([sys.executable, "-c", _DIES, "none", *arguments], check=False)
     assert done.returncode == 0
-    assert results(out) == results(assessed)
+    assert results(out) == results(assessed_slab)

@@ -153,3 +153,27 @@ def test_a_second_run_does_nothing_and_a_corrected_zone_is_kept(
 def _margin(out: Path, lesion: str) -> dict[str, Any]:
     row = next(row for row in _read(out)["lesions"] if row["id"] == lesion)
     return _by_name(row["quantities"])["minimal_ablation_margin"]
+
+
+def test_without_labels_zones_are_drawn_by_rule_and_nothing_is_called_untreated(
+    tmp_path: Path, assessed: Path, sample: Path, truth: dict[str, Any], liverimg: Run
+) -> None:
+    """A model takes a zone for a tumour, or for nothing; the rule asks the images."""
+    said = liverimg("post", sample / "post_ct", "--baseline", assessed, "--out", tmp_path / "out")
+    assert said.code == 0, said.err
+    record = _read(tmp_path / "out")
+    assert {zone["origin"] for zone in record["zones"]} == {"rule"}
+    for lesion, true in _ablations(record, truth):
+        if lesion["fate"] != "treated":
+            assert lesion["fate"] == "not_found" and "a reader has to look" in lesion["statement"]
+            assert all("not_measured" in quantity for quantity in lesion["quantities"])
+            continue
+        least = _by_name(lesion["quantities"])["minimal_ablation_margin"]
+        assert least["low"] <= true["minimal_margin_mm"] <= least["high"], lesion["statement"]
+        notes = [note for answer in lesion["classifications"] for note in answer["notes"]]
+        assert "Zone and foci were drawn by a rule: a proposal for a reader." in notes
+    larger = max(truth["ablations"], key=lambda row: row["zone_volume_ml"])
+    (found,) = [lesion for lesion, true in _ablations(record, truth) if true is larger]
+    assert found["fate"] == "treated" and found["foci"], "the larger zone and the living rest at it"
+    assert record["new_lesion"] is None, "a model has not said that there is none"
+    assert any("drew the tumours" in warning for warning in record["warnings"])

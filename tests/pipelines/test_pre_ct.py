@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 from benchmarks.truth import pairs, read
+from tests.conftest import Slab
 
 from liverimg.core.catalogue import row_of
 from liverimg.core.labels import Structure
@@ -127,9 +128,9 @@ def test_a_second_run_finds_everything_fresh(assessed: Path, sample: Path, exact
 
 
 @pytest.fixture
-def own_copy(assessed: Path, tmp_path: Path) -> Path:
-    """The results, for tests that change them."""
-    return Path(shutil.copytree(assessed, tmp_path / "out"))
+def own_copy(assessed_slab: Path, tmp_path: Path) -> Path:
+    """Results, for tests that change them."""
+    return Path(shutil.copytree(assessed_slab, tmp_path / "out"))
 
 
 def enlarge_tumour(out: Path) -> None:
@@ -144,9 +145,7 @@ def enlarge_tumour(out: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(array, image.affine, image.header), path)
 
 
-def test_a_hand_edit_survives_and_is_reported(
-    own_copy: Path, sample: Path, exact_labels: Path, liverimg: Callable
-) -> None:
+def test_a_hand_edit_survives_and_is_reported(own_copy: Path, slab: Slab, liverimg: Callable) -> None:
     enlarge_tumour(own_copy)
     edited = (own_copy / "labels.nii.gz").read_bytes()
     assert liverimg("measure", own_copy).code == 0
@@ -154,20 +153,18 @@ def test_a_hand_edit_survives_and_is_reported(
     assert read(own_copy / "measurements.json")["labels"]["origin"] == "edited"
     assert "corrected by hand" in (own_copy / "report.html").read_text(encoding="utf-8")
 
-    said = liverimg("pre", sample / "pre_ct", "--out", own_copy, "--labels", exact_labels)
+    said = liverimg("pre", slab.study, "--out", own_copy, "--labels", slab.labels)
     assert said.code == 0
     assert "corrected by hand and is kept" in " ".join(said.out.split())
     assert (own_copy / "labels.nii.gz").read_bytes() == edited
 
 
-def test_redo_discards_the_edit_aloud(
-    own_copy: Path, assessed: Path, sample: Path, exact_labels: Path, liverimg: Callable
-) -> None:
+def test_redo_discards_the_edit_aloud(own_copy: Path, assessed_slab: Path, slab: Slab, liverimg: Callable) -> None:
     enlarge_tumour(own_copy)
-    said = liverimg("pre", sample / "pre_ct", "--out", own_copy, "--labels", exact_labels, "--redo", "segment")
+    said = liverimg("pre", slab.study, "--out", own_copy, "--labels", slab.labels, "--redo", "segment")
     assert "discarded" in said.out
     for name in ("labels.nii.gz", "measurements.json", "report.html"):
-        assert (own_copy / name).read_bytes() == (assessed / name).read_bytes()
+        assert (own_copy / name).read_bytes() == (assessed_slab / name).read_bytes()
 
 
 def test_a_misspelt_clinical_item_is_refused_and_not_passed_over(
@@ -189,11 +186,13 @@ def test_clinical_data_settle_what_they_can(own_copy: Path, tmp_path: Path, live
     assert findings["hifu.inr"]["verdict"] == "MET"
 
 
-def test_a_phase_the_user_knows_wins(sample: Path, tmp_path: Path, assessed: Path, liverimg: Callable) -> None:
-    arterial = read(assessed / "study.json")["volumes"][1]["series_instance_uid"]
-    said = liverimg("ingest", sample / "pre_ct", "--out", tmp_path / "out", "--phase", f"{arterial}=early_arterial")
+def test_a_phase_the_user_knows_wins(slab: Slab, assessed_slab: Path, tmp_path: Path, liverimg: Callable) -> None:
+    (portal,) = read(assessed_slab / "study.json")["volumes"]
+    assert portal["phase"] == "portal_venous"
+    named = f"{portal['series_instance_uid']}=early_arterial"
+    said = liverimg("ingest", slab.study, "--out", tmp_path / "out", "--phase", named)
     assert said.code == 0
-    row = read(tmp_path / "out" / "study.json")["volumes"][1]
+    (row,) = read(tmp_path / "out" / "study.json")["volumes"]
     assert row["phase"] == "early_arterial"
     assert row["phase_evidence"][0]["source"] == "user"
 
@@ -229,12 +228,17 @@ def test_a_corrected_structure_is_the_reader_s_and_the_others_stay_the_model_s(o
 def test_labels_choose_the_series_that_they_were_drawn_on(
     sample: Path, assessed: Path, tmp_path: Path, liverimg: Callable
 ) -> None:
+    (tmp_path / "short.toml").write_text(
+        'stages = ["ingest", "segment", "measure"]\n[settings.segment]\nmodel = "liver_ct"\n'
+    )
+    shutil.copytree(assessed, tmp_path / "out")
     arterial = nibabel.load(assessed / read(assessed / "study.json")["volumes"][1]["file"])
     drawn = np.zeros(arterial.shape, np.uint8)
     drawn[120:180, 140:200, 20:30] = 1
     drawn[140:150, 160:170, 23:26] = 2
     nibabel.save(nibabel.Nifti1Image(drawn, arterial.affine), tmp_path / "drawn.nii.gz")
-    said = liverimg("pre", sample / "pre_ct", "--out", tmp_path / "out", "--labels", tmp_path / "drawn.nii.gz")
+    own = ("--labels", tmp_path / "drawn.nii.gz", "--recipe", tmp_path / "short.toml")
+    said = liverimg("pre", sample / "pre_ct", "--out", tmp_path / "out", *own)
     assert said.code == 0, said.err
     measured = read(tmp_path / "out" / "measurements.json")
     # Unenhanced, arterial and delayed share one grid here: the rules of preference decide among them.

@@ -46,9 +46,9 @@ source = "our ward"
 
 
 @pytest.fixture
-def finished(assessed: Path, tmp_path: Path) -> Path:
+def finished(assessed_slab: Path, tmp_path: Path) -> Path:
     """A copy of the finished run, to be changed."""
-    return Path(shutil.copytree(assessed, tmp_path / "out"))
+    return Path(shutil.copytree(assessed_slab, tmp_path / "out"))
 
 
 def test_every_quantity_that_is_measured_has_a_row_with_its_unit(assessed: Path):

@@ -199,7 +199,9 @@ def make_content(
 
 @pytest.fixture(scope="session")
 def strings(repository: Path) -> dict[str, Any]:
-    return tomllib.loads((repository / "src/liverimg/data/report_strings.toml").read_text("utf-8"))
+    """The words of a report, with small pictures."""
+    shipped = tomllib.loads((repository / "src/liverimg/data/report_strings.toml").read_text("utf-8"))
+    return laid_over(shipped, {"display": {"section_pixels": 240, "zoom_pixels": 160}})
 
 
 @pytest.fixture(scope="session")

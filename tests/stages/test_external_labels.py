@@ -1,6 +1,7 @@
 """The same masks by every road: NIfTI, NRRD, SEG and RTSTRUCT give the same labels."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.sr.coding import Code
+from tests.conftest import Slab
 
 from liverimg.core.errors import InputRefusedError
 from liverimg.core.grid import Grid
@@ -339,12 +341,18 @@ def test_totalsegmentator_s_folder_is_not_exact_however_it_reached_us(truth, ser
     assert set(quality.surface_error_mm) == set(labels.structures)
 
 
-def test_the_whole_way(liverimg: Callable, sample: Path, exact_labels: Path, tmp_path: Path) -> None:
+def test_the_whole_way(liverimg: Callable, sample: Path, slab: Slab, tmp_path: Path) -> None:
     """One road of each kind through the command: byte-equal labels, and the series they were drawn on as reference."""
-    study = sample / "pre_ct"
-    grid = nifti.read_grid(exact_labels)
-    truth = wanted_of(nifti.read_labels(exact_labels, VALUES, lesions={}, on=grid))
-    masks, slices = masks_of(truth), headers(study / "S004")
+    slices = headers(slab.study)
+    study = Path(shutil.copytree(slab.study, tmp_path / "study"))
+    feet, head = (slices[n].ImagePositionPatient[2] for n in (0, -1))
+    for path in (path for name in ("S002", "S003", "S005") for path in (sample / "pre_ct" / name).iterdir()):
+        if feet <= dcmread(path, stop_before_pixels=True).ImagePositionPatient[2] <= head:
+            shutil.copy(path, study / f"{path.parent.name}-{path.name}")
+    drawn = wanted_of(nifti.read_labels(slab.labels, VALUES, lesions={}, on=nifti.read_grid(slab.labels)))
+    # An RTSTRUCT can't say that a structure was looked for and is not there.
+    truth = replace(drawn, structures={s: v for s, v in drawn.structures.items() if drawn.has(s)})
+    masks = {s.value: truth.mask(s) for s in truth.structures}
     contours = {n: [points for _, points in outlines(m, truth.grid)] for n, m in masks.items()}
     files = {
         "nifti": by_nifti(tmp_path, truth),
@@ -362,6 +370,7 @@ def test_the_whole_way(liverimg: Callable, sample: Path, exact_labels: Path, tmp
         written[name] = (out / "labels.nii.gz").read_bytes(), (out / "labels.json").read_bytes()
     assert len(set(written.values())) == 1, "every road gives the same bytes"
     row = json.loads((out / "study.json").read_text())
+    assert len(row["volumes"]) == 4
     assert row["volumes"][2]["file"] == row["reference_volume"]
 
 

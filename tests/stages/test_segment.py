@@ -113,7 +113,7 @@ def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Works
     def call(
         volumes: Mapping[str, Volume], bundle: Bundle, *, out: str = "out", labels: Path | None = None
     ) -> Workspace:
-        monkeypatch.setattr("liverimg.segmentation.bundle.open_bundle", lambda folder, device: bundle)
+        monkeypatch.setattr("liverimg.segmentation.warm.warm_bundle", lambda folder, device: bundle)
         study = tmp_path / "study"
         if not study.exists():
             _write(study, volumes)

@@ -60,6 +60,7 @@ def male_body(shared_data: Path) -> ByteArray:
     return read_body(shared_data / "phantom_icrp110" / "AM.nii.gz")
 
 
+@pytest.mark.slow
 def test_a_real_liver_in_a_real_body(shared_data: Path, male_body: ByteArray) -> None:
     files = liver_files(shared_data / "label_maps")
     liver = read_liver(files["LiTS-0"], spacing_mm=2.5)
@@ -80,6 +81,7 @@ def test_a_real_liver_in_a_real_body(shared_data: Path, male_body: ByteArray) ->
     )
 
 
+@pytest.mark.slow
 def test_a_varied_map_depends_on_seed_and_case_only(shared_data: Path, male_body: ByteArray) -> None:
     path = liver_files(shared_data / "label_maps")["LiTS-0"]
     made, variation = varied_map(male_body, path, segments_known=True, changed_share=1.0, seed=4)
@@ -108,6 +110,7 @@ def test_a_halved_mask_keeps_its_volume() -> None:
     assert small.sum() * 8 / mask.sum() == pytest.approx(1.0, abs=0.04)
 
 
+@pytest.mark.slow
 def test_a_real_scan_becomes_a_body(shared_data: Path, male_body: ByteArray) -> None:
     body = read_ct_body(shared_data / "ct_totalsegmentator", male_body)
     volume_ml = {t: (body == t).sum() * 2.5**3 / 1000 for t in (Tissue.LIVER, Tissue.SPLEEN, Tissue.LUNG)}

@@ -185,7 +185,7 @@ class Decoder:
         arguments = (theirs, self._memory, self._limits.memory_bytes)
         self._process = subprocess.Popen(
             # -P: nothing in the current folder, which may be the study's, is ever imported.
-            [sys.executable, "-P", "-m", "liverimg.dicom.decode_worker", *map(str, arguments)],
+            [sys.executable, "-P", "-m", "liverimg.dicom.decode_child", *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

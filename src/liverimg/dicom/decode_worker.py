@@ -1,6 +1,6 @@
 """The child of :mod:`liverimg.dicom.decode`: decodes frames for it, one after the other, within limits.
 
-Usage: ``python -m liverimg.dicom.decode_worker REPLIES MEMORY LIMIT``: a pipe to answer on, shared memory for the
+Usage: ``python -m liverimg.dicom.decode_child REPLIES MEMORY LIMIT``: a pipe to answer on, shared memory for the
 values, bytes that may be taken. Jobs come as lines of JSON on standard input. Never started by hand.
 """
 
@@ -277,7 +277,3 @@ def _differ(job: Job, first: NDArray[Any], second: NDArray[Any]) -> bool:
     limits = shipped_limits()
     most = max(limits.lossy_levels, limits.lossy_range_share * mask)
     return bool(np.abs(first.astype(np.int64) - second.astype(np.int64)).max() > most)
-
-
-if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:4]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def criteria_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in package_data("criteria").glob("*.toml")))
 
 
+@cache
 def bundled_criteria(name: str) -> CriteriaSet:
     """One of the tables that come with the program.
 

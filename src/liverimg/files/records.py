@@ -6,12 +6,15 @@ JSON is written with sorted keys and a final newline so that equal values give e
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
 
-import jsonschema
 import numpy as np
 
 from liverimg.core.errors import RecordInvalidError
@@ -22,6 +25,9 @@ Record = dict[str, Any]
 
 # More digits than any scanner delivers; fewer would make a re-read grid differ from the one written.
 _AFFINE_DECIMALS = 9
+_MOST_REMEMBERED: Final = 4096
+_RIGHT: Final[set[tuple[str, bytes]]] = set()
+_GRAMMARS: Final = ("rfc3987", "rfc3987_syntax")
 KINDS = (
     "study",
     "inspection",
@@ -39,6 +45,7 @@ KINDS = (
     "timeline",
     "published",
     "meshes",
+    "fhir",
 )
 
 
@@ -83,10 +90,27 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> Record:
     return record
 
 
+def _jsonschema() -> ModuleType:
+    """The library, without the grammars of web addresses that it loads where they are installed.
+
+    To build them takes more than a second of every start, and no schema of ours asks for them.
+    """
+    loaded: dict[str, Any] = sys.modules
+    absent = dict.fromkeys(name for name in _GRAMMARS if name not in loaded)
+    # An import of them fails meanwhile, as where they are not installed.
+    loaded.update(absent)
+    try:
+        return import_module("jsonschema")
+    finally:
+        for name in absent:
+            del loaded[name]
+
+
 @cache
 def _validator(kind: str) -> Any:
+    jsonschema = _jsonschema()
+    # That the schemas themselves are right is shown by a test, not anew in every run.
     schema = json.loads(package_data("schema", f"{kind}.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
 
@@ -96,7 +120,8 @@ def kind_of(record: Mapping[str, Any], file_name: str) -> str:
     Raises:
         RecordInvalidError: It is none of ours.
     """
-    said = record.get("record")
+    # A Bundle is no shape of ours and has no room for our field.
+    said = "fhir" if record.get("resourceType") == "Bundle" else record.get("record")
     stem = file_name.removesuffix(".json")
     for kind in KINDS:
         if said == kind or (said is None and stem == kind):
@@ -104,6 +129,17 @@ def kind_of(record: Mapping[str, Any], file_name: str) -> str:
     raise RecordInvalidError(
         f"{file_name} does not say which record it is; expected a field 'record' with one of: {', '.join(KINDS)}"
     )
+
+
+def checked(path: Path) -> tuple[str, list[str]]:
+    """Which published record a file is, and what is wrong with it; see :func:`problems`.
+
+    Raises:
+        RecordInvalidError: It is no JSON object, or none of ours.
+    """
+    record = load(path)
+    kind = kind_of(record, path.name)
+    return kind, problems(record, kind)
 
 
 def problems(record: Mapping[str, Any], kind: str) -> list[str]:
@@ -118,10 +154,25 @@ def check(record: Mapping[str, Any], kind: str, file_name: str) -> None:
     Raises:
         RecordInvalidError: Naming the first place and how many more there are.
     """
+    known = _fingerprint(record, kind)
+    if known is not None and known in _RIGHT:
+        return
     found = problems(record, kind)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise RecordInvalidError(f"{file_name} does not keep the {kind} schema: {found[0]}{more}")
+    if known is not None:
+        if len(_RIGHT) >= _MOST_REMEMBERED:
+            _RIGHT.clear()
+        _RIGHT.add(known)
+
+
+def _fingerprint(record: Mapping[str, Any], kind: str) -> tuple[str, bytes] | None:
+    """Of what a record says: each stage reads again what another has written, and a schema takes long to check."""
+    try:
+        return kind, sha256(json.dumps(record, sort_keys=True).encode()).digest()
+    except (TypeError, ValueError):
+        return None  # it can't be written either, which its writer says
 
 
 def grid_to_record(grid: Grid) -> Record:

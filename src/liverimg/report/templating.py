@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,12 @@ def own_file(name: str) -> Markup:
     return Markup(text)
 
 
+@cache
 def environment() -> Environment:
-    """Whatever its templates print is escaped, and what they lack is an error."""
+    """Whatever its templates print is escaped, and what they lack is an error.
+
+    One for all pages: it keeps the templates that it has compiled.
+    """
     made = Environment(
         loader=FunctionLoader(lambda name: str(own_file(name))),
         autoescape=True,

@@ -75,10 +75,10 @@ def draw(
         progress: Told the fraction done.
     """
     # Torch takes seconds to import: only here, and not when the labels come from a file.
-    from liverimg.segmentation.bundle import open_bundle
     from liverimg.segmentation.infer import segment_volume
+    from liverimg.segmentation.warm import warm_bundle
 
-    bundle = open_bundle(model, device=device)
+    bundle = warm_bundle(model, device=device)
     if series.modality not in bundle.modalities:
         raise InputRefusedError(
             f"the reference series is {series.modality}, and the model {bundle.name} was made for "
