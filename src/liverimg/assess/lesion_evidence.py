@@ -23,6 +23,7 @@ class LesionEvidence:
         timepoint: When the study was made.
         branch: Branch of the treatment response algorithm; None when the kind of treatment was not given.
         complete_before: Whether an earlier study showed complete ablation; None when there is none.
+        searched: Whether the program searched for foci; else only what somebody drew is known.
         drawn_by: Who drew zone and foci where no person did: ``rule`` or ``model``; empty otherwise.
     """
 
@@ -36,6 +37,7 @@ class LesionEvidence:
     timepoint: Timepoint
     branch: str | None = None
     complete_before: bool | None = None
+    searched: bool = True
     drawn_by: str = ""
 
     @property

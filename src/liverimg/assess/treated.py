@@ -12,6 +12,7 @@ from typing import Any
 from liverimg.assess.lesion_evidence import LesionEvidence
 from liverimg.core.assessment import Classification, NotApplied
 from liverimg.core.measurement import Measurement, NotMeasured
+from liverimg.core.response import NOT_SEARCHED
 
 SET = "response"
 MARGIN_CLASS, LI_RADS = "ablation_margin_class", "li_rads_treatment_response"
@@ -52,12 +53,14 @@ def treatment_response(lesion: LesionEvidence, table: Mapping[str, Any]) -> Clas
         settled_by = ""
     elif lesion.doubt:
         possible = (_EQUIVOCAL, _NONPROGRESSING if radiation else _VIABLE)
-        statement = f"No masslike enhancement was found, but {lesion.doubt}."
+        seen = "was found" if lesion.searched else "is drawn"
+        statement = f"No masslike enhancement {seen}, but {lesion.doubt}."
         settled_by = "a reader's look at that place"
     else:
         possible, settled_by = (_NONVIABLE,), ""
-        statement = f"No masslike enhancement was found at the zone: {_left(lesion)}."
-    notes = tuple(str(note) for note in rules["notes"]) + _proposal(lesion)
+        seen = "was found" if lesion.searched else "is drawn"
+        statement = f"No masslike enhancement {seen} at the zone: {_left(lesion)}."
+    notes = tuple(str(note) for note in rules["notes"]) + _on_foci(lesion)
     if lesion.branch is None:
         notes += ("The kind of treatment was not given: read as treatment without radiation.",)
     source = str(rules["radiation_source" if radiation else "non_radiation_source"])
@@ -115,7 +118,7 @@ def local_finding(lesion: LesionEvidence, table: Mapping[str, Any]) -> Classific
         statement,
         str(table["terms"]["source"]),
         settled_by,
-        (str(rules["note"]), *_proposal(lesion)),
+        (str(rules["note"]), *_on_foci(lesion)),
     )
 
 
@@ -177,6 +180,8 @@ def _left(lesion: LesionEvidence) -> str:
         return f"enhancing tumour is left: {' and '.join(lesion.foci)}"
     if lesion.not_evaluable:
         return f"whether tumour is left can't be read: {lesion.not_evaluable}"
+    if not lesion.searched:
+        return NOT_SEARCHED + (f"; {lesion.doubt}" if lesion.doubt else "")
     if lesion.doubt:
         return f"no residual focus was found, but {lesion.doubt}"
     least = lesion.viable.high if isinstance(lesion.viable, Measurement) else 0.0
@@ -186,6 +191,13 @@ def _left(lesion: LesionEvidence) -> str:
 def _proposal(lesion: LesionEvidence) -> tuple[str, ...]:
     """What a reader must know where no person drew what the answer rests on."""
     return (f"Zone and foci were drawn by a {lesion.drawn_by}: a proposal for a reader.",) if lesion.drawn_by else ()
+
+
+def _on_foci(lesion: LesionEvidence) -> tuple[str, ...]:
+    """The same for answers that rest on foci, and that nobody is known to have looked for any."""
+    if lesion.drawn_by or lesion.searched or lesion.foci:
+        return _proposal(lesion)
+    return ("Whether whoever drew the zone looked for living tumour is not known: a reader has to look.",)
 
 
 def _sentence(words: str) -> str:
@@ -206,7 +218,7 @@ def _term(
     table: Mapping[str, Any],
 ) -> Classification:
     settled_by = _open(lesion) or "a margin whose band lies on one side of 0"
-    source, notes = str(table["terms"]["source"]), (str(rules["note"]), *_proposal(lesion))
+    source, notes = str(table["terms"]["source"]), (str(rules["note"]), *_on_foci(lesion))
     return _answer(category, lesion.lesion_id, str(rules["title"]), possible, statement, source, settled_by, notes)
 
 

@@ -79,3 +79,7 @@ class WorkspaceError(LiverimgError):
     """The output folder cannot be written, or holds another study."""
 
     exit_code = ExitCode.USAGE
+
+
+class WorkspaceBusyError(WorkspaceError):
+    """Another run is at work in the output folder; when it has ended, the same command goes through."""

@@ -11,6 +11,9 @@ from liverimg.core.assessment import Classification, NotApplied
 from liverimg.core.measurement import Measured, Point, find
 from liverimg.core.motion import RigidMotion
 
+# Said wherever the absence of residual tumour rests on outlines that were given, and on no search of the program's.
+NOT_SEARCHED = "no residual focus is drawn, and the program did not search for any"
+
 
 class Fate(StrEnum):
     """What became of a lesion of the baseline.

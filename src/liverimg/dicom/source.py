@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from pydicom import dcmread
@@ -41,6 +41,22 @@ class SourceImage:
     sop_instance_uid: str
     series_instance_uid: str
     frame: int | None
+
+
+class Scan(Protocol):
+    """What published objects refer to: images of one study, and whose they are."""
+
+    @property
+    def header(self) -> Dataset:
+        """Of its first image, without pixels: carries the patient's identity, so it is never shown."""
+
+    @property
+    def images(self) -> tuple[SourceImage, ...]:
+        """Every image, or frame of one, once."""
+
+    @property
+    def frame_of_reference_uid(self) -> str | None:
+        """The space that its places lie in; None where it has none or does not say."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,11 @@ class Source:
         """Every image once, in the order of the planes."""
         return tuple(dict.fromkeys(image for plane in self.planes for image in plane.images))
 
+    @property
+    def frame_of_reference_uid(self) -> str | None:
+        """Of the grid that the labels lie on."""
+        return self.grid.frame_of_reference_uid
+
 
 def find_source(headers: StudyHeaders, series: Series, *, study_instance_uid: str, patient_check: str | None) -> Source:
     """The stack of a study folder that a series of ``study.json`` was made from.
@@ -98,19 +119,7 @@ def find_source(headers: StudyHeaders, series: Series, *, study_instance_uid: st
     Raises:
         InputRefusedError: Another study or patient, or a folder without that series.
     """
-    if not study_instance_uid:
-        raise InputRefusedError(
-            "the study has no StudyInstanceUID, so no archive could file objects under it; expected a study with one"
-        )
-    if headers.study.study_instance_uid != study_instance_uid:
-        raise InputRefusedError(
-            "--study holds another study than the results were made from; give the folder that 'liverimg pre' was given"
-        )
-    if headers.study.patient_check != patient_check:
-        raise InputRefusedError(
-            "--study belongs to another patient than the results (PatientID differs); give the folder that 'liverimg "
-            "pre' was given"
-        )
+    check_study(headers, study_instance_uid=study_instance_uid, patient_check=patient_check)
     stack = _stack_of(headers, series)
     header = read_header(stack.frames[0].pixels)
     sop_class = str(header.get("SOPClassUID", ""))
@@ -126,6 +135,32 @@ def find_source(headers: StudyHeaders, series: Series, *, study_instance_uid: st
     )
 
 
+def check_study(headers: StudyHeaders, *, study_instance_uid: str, patient_check: str | None) -> None:
+    """Refuses a study folder that results were not made from.
+
+    Args:
+        headers: Of the study folder.
+        study_instance_uid: As it was ingested.
+        patient_check: As it was ingested.
+
+    Raises:
+        InputRefusedError: Another study or patient, or a study without a UID.
+    """
+    if not study_instance_uid:
+        raise InputRefusedError(
+            "the study has no StudyInstanceUID, so no archive could file objects under it; expected a study with one"
+        )
+    if headers.study.study_instance_uid != study_instance_uid:
+        raise InputRefusedError(
+            "--study holds another study than the results were made from; give the folder that they were made from"
+        )
+    if headers.study.patient_check != patient_check:
+        raise InputRefusedError(
+            "--study belongs to another patient than the results (PatientID differs); give the folder that they were "
+            "made from"
+        )
+
+
 def _stack_of(headers: StudyHeaders, series: Series) -> Stack:
     for found, stack in zip(headers.study.series, headers.stacks, strict=True):
         if (
@@ -139,7 +174,7 @@ def _stack_of(headers: StudyHeaders, series: Series) -> Stack:
             return stack
     raise InputRefusedError(
         f"--study does not hold the images that the results refer to (series {series.series_instance_uid}, "
-        f"{len(series.sop_instance_uids)} images); give the folder that 'liverimg pre' was given, unchanged"
+        f"{len(series.sop_instance_uids)} images); give the folder that they were made from, unchanged"
     )
 
 

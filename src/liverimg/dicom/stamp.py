@@ -19,7 +19,7 @@ from pydicom.valuerep import validate_value
 
 from liverimg.core.errors import InputRefusedError
 from liverimg.core.published import Equipment, ObjectStyle
-from liverimg.dicom.source import Source
+from liverimg.dicom.source import Scan
 from liverimg.dicom.tags import PARSER_ERRORS, quiet
 from liverimg.dicom.write import IMPLEMENTATION_UID
 
@@ -46,7 +46,7 @@ _NO_TIME: Final = "000000"
 _LONGEST_LABEL_BYTES: Final = 64
 
 
-def study_header(source: Source) -> Dataset:
+def study_header(source: Scan) -> Dataset:
     """The attributes of patient and study that every object of the study carries.
 
     Raises:
@@ -73,7 +73,7 @@ def study_header(source: Source) -> Dataset:
     return made
 
 
-def content_moment(source: Source) -> tuple[str, str]:
+def content_moment(source: Scan) -> tuple[str, str]:
     """Date and time that objects carry as those of their content: of the scan, so that the same results give the same
     objects whenever they are written.
     """
@@ -89,7 +89,7 @@ def content_moment(source: Source) -> tuple[str, str]:
     return _NO_DATE, _NO_TIME
 
 
-def put_moment(made: Dataset, source: Source) -> None:
+def put_moment(made: Dataset, source: Scan) -> None:
     """Gives an object its content's date and time."""
     made.ContentDate, made.ContentTime = content_moment(source)
 
@@ -135,7 +135,7 @@ def new_object(sop_class: str) -> FileDataset:
     return made
 
 
-def stamp(made: Dataset, source: Source, *, style: ObjectStyle, equipment: Equipment) -> None:
+def stamp(made: Dataset, source: Scan, *, style: ObjectStyle, equipment: Equipment) -> None:
     """Lays patient, study, series and equipment over an object that was built without them."""
     for element in study_header(source):
         made[element.tag] = element

@@ -6,12 +6,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
 from liverimg.core.published import Equipment, ObjectStyle
-from liverimg.dicom.source import Source
+from liverimg.dicom.source import Scan
 from liverimg.dicom.stamp import Written, content_moment, finish, new_object, plain, stamp
 from liverimg.dicom.write_seg import image_reference, whole_images
 
 
-def write_pdf(pdf: bytes, source: Source, *, style: ObjectStyle, equipment: Equipment) -> Written:
+def write_pdf(pdf: bytes, source: Scan, *, style: ObjectStyle, equipment: Equipment) -> Written:
     """A PDF as a DICOM object of the study.
 
     Args:

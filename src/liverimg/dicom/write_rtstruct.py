@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from liverimg.core.errors import GridMismatchError, InputRefusedError
 from liverimg.core.grid import FloatArray
-from liverimg.core.published import Equipment, ObjectStyle, Segment
+from liverimg.core.published import Equipment, Layer, ObjectStyle, Segment
 from liverimg.dicom.outline import outlines
 from liverimg.dicom.source import Source
 from liverimg.dicom.stamp import Written, content_moment, finish, label_text, new_object, plain, stamp
@@ -35,6 +36,7 @@ def write_rtstruct(
     *,
     style: ObjectStyle,
     equipment: Equipment,
+    beside: Sequence[Layer] = (),
 ) -> Written:
     """A structure set with one region for each segment that is outlined, under the segment's number.
 
@@ -46,25 +48,20 @@ def write_rtstruct(
         source: The series that the labels lie on.
         style: Series and titles.
         equipment: Who writes.
+        beside: Further segments, which may overlap these; their regions are numbered on.
 
     Raises:
         InputRefusedError: The labels lie on planes that were resampled, so that contours would lie on no image; or the
             series has no frame of reference.
         GridMismatchError: The array lies on another grid.
     """
-    if array.shape != source.grid.shape:
-        raise GridMismatchError(f"the segments have shape {array.shape}, the series they lie on {source.grid.shape}")
-    if source.grid.frame_of_reference_uid is None:
-        raise InputRefusedError(
-            "the measured series has no frame of reference (FrameOfReferenceUID), which a structure set must name; use "
-            "the segmentation or the surfaces instead"
-        )
-    if source.resampled:
-        raise InputRefusedError(
-            "the labels lie on planes that were resampled (tilted gantry or uneven slices), and contours belong on the "
-            "images themselves; use the segmentation or the surfaces instead"
-        )
-    drawn = [segment for segment in segments if segment.outlined]
+    _check(array, source)
+    regions = [(s, array, s.value) for s in segments if s.outlined]
+    count = len(segments)
+    for layer in beside:
+        regions += [(replace(s, value=s.value + count), layer.array, s.value) for s in layer.segments if s.outlined]
+        count += len(layer.segments)
+    drawn = [segment for segment, _, _ in regions]
     if not drawn:
         raise InputRefusedError("no structure is labelled that planners outline; there is nothing to write")
     made = new_object(RTStructureSetStorage)
@@ -77,11 +74,27 @@ def write_rtstruct(
     made.PositionReferenceIndicator = ""
     made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(source)]
     made.StructureSetROISequence = [_region(segment, source) for segment in drawn]
-    made.ROIContourSequence = [_contours(array == s.value, s, source) for s in drawn]
+    made.ROIContourSequence = [_contours(where == value, segment, source) for segment, where, value in regions]
     made.RTROIObservationsSequence = [_observation(segment) for segment in drawn]
     made.ApprovalStatus = "UNAPPROVED"
     stamp(made, source, style=style, equipment=equipment)
     return finish(made, transfer_syntax=ImplicitVRLittleEndian)
+
+
+def _check(array: NDArray[np.uint8], source: Source) -> None:
+    """Refuses what contours can't be written of."""
+    if array.shape != source.grid.shape:
+        raise GridMismatchError(f"the segments have shape {array.shape}, the series they lie on {source.grid.shape}")
+    if source.grid.frame_of_reference_uid is None:
+        raise InputRefusedError(
+            "the measured series has no frame of reference (FrameOfReferenceUID), which a structure set must name; use "
+            "the segmentation or the surfaces instead"
+        )
+    if source.resampled:
+        raise InputRefusedError(
+            "the labels lie on planes that were resampled (tilted gantry or uneven slices), and contours belong on the "
+            "images themselves; use the segmentation or the surfaces instead"
+        )
 
 
 def _frame_of_reference(source: Source) -> Dataset:

@@ -25,7 +25,7 @@ from pydicom.valuerep import format_number_as_ds
 from liverimg.core.catalogue import CodedConcept
 from liverimg.core.errors import GridMismatchError, InputRefusedError
 from liverimg.core.published import Equipment, ObjectStyle, Segment
-from liverimg.dicom.source import Plane, Source, SourceImage
+from liverimg.dicom.source import Plane, Scan, Source, SourceImage
 from liverimg.dicom.stamp import Written, finish, label_text, plain, put_moment, stamp
 from liverimg.dicom.tags import quiet
 
@@ -150,7 +150,7 @@ def _description(segment: Segment) -> SegmentDescription:
     if algorithm is not None:
         identification = AlgorithmIdentificationSequence(
             name=label_text(algorithm.name),
-            family=codes.cid7162.ArtificialIntelligence,
+            family=codes.cid7162.ArtificialIntelligence if algorithm.learned else codes.cid7162.NeighborhoodAnalysis,
             version=label_text(algorithm.version or "unknown"),
         )
     return SegmentDescription(
@@ -203,7 +203,7 @@ def image_reference(image: SourceImage, *, frame: int | None = None) -> Dataset:
     return made
 
 
-def whole_images(source: Source) -> tuple[SourceImage, ...]:
+def whole_images(source: Scan) -> tuple[SourceImage, ...]:
     """Every object that holds an image of the source, once."""
     return tuple({image.sop_instance_uid: image for image in source.images}.values())
 

@@ -1,143 +1,100 @@
-"""What is published of the labels: one segment a structure, one a lesion, with codes and tracking UIDs."""
+"""Labels as segments: one a structure, one a lesion, zone or focus, with codes and tracking UIDs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from liverimg.core.catalogue import CodedConcept
 from liverimg.core.errors import InputRefusedError
-from liverimg.core.labels import LabelMap, LabelQuality, Structure
-from liverimg.core.measurement import Lesion, MeasurementSet
-from liverimg.core.published import Algorithm, Segment
-from liverimg.core.tracking import tracking_uid
+from liverimg.core.grid import Grid
+from liverimg.core.labels import BoolArray, LabelQuality, Structure
+from liverimg.core.published import Algorithm, Layer, Segment
 from liverimg.files.tables import structure_styles
-from liverimg.measure.lesions import LesionMask, find_lesions
+from liverimg.measure.lesions import LesionMask
+from liverimg.stages.publish_content import concepts
 
-_SAME_PLACE_MM = 0.01
 _LARGEST_VALUE = 255
 
 
 @dataclass(frozen=True, eq=False)
-class Published:
-    """Labels ready to be written.
+class Piece:
+    """What becomes one segment.
 
     Attributes:
-        array: Number of the segment in each voxel, 0 for none.
-        segments: In the order of their numbers, from 1.
-        lesions: Voxels of each measured lesion, by its id.
-        empty: Structures that were looked for and are not there.
+        structure: What it is.
+        voxels: Where it is.
+        target: What results call it.
+        label: For readers.
+        tracking_uid: The same in every object.
+        algorithm: What drew it; None for a person.
+        in_organ: Whether it lies in the organ that such a structure usually lies in.
+        is_lesion: Whether it is one thing by itself, as measured.
     """
 
-    array: NDArray[np.uint8] = field(repr=False)
-    segments: tuple[Segment, ...]
-    lesions: Mapping[str, LesionMask]
-    empty: tuple[str, ...]
+    structure: Structure
+    voxels: BoolArray = field(repr=False)
+    target: str
+    label: str
+    tracking_uid: str
+    algorithm: Algorithm | None
+    in_organ: bool = True
+    is_lesion: bool = False
 
 
-def concepts(table: Mapping[str, Any]) -> dict[Structure, CodedConcept]:
-    """The code of each structure with its meaning."""
-    styles = structure_styles()
-    return {s: CodedConcept("SCT", styles[s].sct, table["structure"][s.value]["meaning"]) for s in styles}
-
-
-def published(
-    labels: LabelMap,
-    measured: MeasurementSet,
-    quality: LabelQuality,
-    *,
-    table: Mapping[str, Any],
-    study_instance_uid: str,
-) -> Published:
-    """Numbers what is labelled: structures in the order of the vocabulary, lesions in that of ``measurements.json``.
+def layer_of(pieces: Iterable[Piece], grid: Grid, table: Mapping[str, Any]) -> Layer:
+    """Numbers the pieces that have a voxel of their own; where two overlap, the earlier one keeps the voxel.
 
     Raises:
-        InputRefusedError: The measurements are of other lesions than the labels hold.
+        InputRefusedError: More pieces than a segmentation can number.
     """
-    found = {lesion.id: lesion for lesion in find_lesions(labels, minimum_volume_ml=0.0)}
-    lesions = {lesion.id: _same(lesion, found) for lesion in measured.lesions}
-    array = np.zeros(labels.grid.shape, dtype=np.uint8)
+    array = np.zeros(grid.shape, dtype=np.uint8)
     segments: list[Segment] = []
-    for structure, target, voxels in _parts(labels, lesions):
-        if not voxels.any():
+    for piece in pieces:
+        free = piece.voxels & (array == 0)
+        if not free.any():
             continue
         if len(segments) == _LARGEST_VALUE:
             raise InputRefusedError(
                 f"the labels hold more than {_LARGEST_VALUE} structures and lesions; number fewer apart"
             )
-        array[voxels] = len(segments) + 1
-        segments.append(_segment(len(segments) + 1, structure, target, quality, table))
-    lesion_of = {lesion.id: lesion for lesion in measured.lesions}
-    tracked = [_tracked(segment, lesion_of, study_instance_uid) for segment in segments]
-    empty = tuple(s.value for s in labels.structures if not labels.has(s))
-    return Published(array, tuple(tracked), lesions, empty)
+        array[free] = len(segments) + 1
+        segments.append(_segment(len(segments) + 1, piece, table))
+    return Layer(array, tuple(segments))
 
 
-def _same(lesion: Lesion, found: Mapping[str, LesionMask]) -> LesionMask:
-    mask = found.get(lesion.id)
-    if mask is None or np.abs(np.subtract(mask.centroid_lps_mm, lesion.centroid_lps_mm)).max() > _SAME_PLACE_MM:
-        raise InputRefusedError(
-            f"measurements.json speaks of a lesion {lesion.id!r} that the labels do not hold at that place; run "
-            "'liverimg measure OUT' first, so that numbers and labels belong together"
-        )
-    return mask
-
-
-def _parts(labels: LabelMap, lesions: Mapping[str, LesionMask]) -> Iterator[tuple[Structure, str, NDArray[np.bool_]]]:
-    """Structure, lesion id or '' and voxels of each part; what of the tumours is no measured lesion comes last."""
-    for structure in Structure:
-        if structure is not Structure.TUMOUR:
-            if structure in labels.structures:
-                yield structure, "", labels.mask(structure)
-            continue
-        rest = labels.mask(Structure.TUMOUR)
-        for target, lesion in lesions.items():
-            whole = np.zeros(labels.grid.shape, dtype=bool)
-            box = tuple(slice(s, s + n) for s, n in zip(lesion.start_kji, lesion.mask.shape, strict=True))
-            whole[box] = lesion.mask
-            rest &= ~whole
-            yield structure, target, whole
-        yield structure, "", rest
-
-
-def _segment(
-    number: int, structure: Structure, target: str, quality: LabelQuality, table: Mapping[str, Any]
-) -> Segment:
-    row, style = table["structure"][structure.value], structure_styles()[structure]
-    label = f"{row['label']} {target}" if target else str(row["label"])
-    if structure is Structure.TUMOUR and not target:
-        label = str(table["too_small"]["label"])
+def _segment(number: int, piece: Piece, table: Mapping[str, Any]) -> Segment:
+    row, style = table["structure"][piece.structure.value], structure_styles()[piece.structure]
     inside = row.get("inside")
     return Segment(
         value=number,
-        target=target or structure.value,
-        label=label,
+        target=piece.target,
+        label=piece.label,
         category=CodedConcept(**table["category"][row["category"]]),
         kind=CodedConcept("SCT", style.sct, row["meaning"]),
-        region=None if inside is None else concepts(table)[Structure(inside)],
-        tracking_uid="",
+        region=None if inside is None or not piece.in_organ else concepts(table)[Structure(inside)],
+        tracking_uid=piece.tracking_uid,
         colour=style.colour,
-        algorithm=_algorithm(quality),
+        algorithm=piece.algorithm,
         roi_type=row.get("roi_type", ""),
-        is_lesion=bool(target),
+        is_lesion=piece.is_lesion,
         outlined=bool(row.get("outlined", True)),
     )
 
 
-def _tracked(segment: Segment, lesions: Mapping[str, Lesion], study_uid: str) -> Segment:
-    if not segment.is_lesion:
-        return replace(segment, tracking_uid=tracking_uid(study_uid, segment.target))
-    lesion = lesions[segment.target]
-    uid = tracking_uid(study_uid, segment.target, centroid_lps_mm=lesion.centroid_lps_mm)
-    return replace(segment, tracking_uid=uid, region=segment.region if lesion.site == "liver" else None)
+def whole_mask(lesion: LesionMask, grid: Grid) -> BoolArray:
+    """A lesion's voxels on the grid of the labels."""
+    whole = np.zeros(grid.shape, dtype=bool)
+    box = tuple(slice(s, s + n) for s, n in zip(lesion.start_kji, lesion.mask.shape, strict=True))
+    whole[box] = lesion.mask
+    return whole
 
 
-def _algorithm(quality: LabelQuality) -> Algorithm | None:
-    """Who drew: None for a person; a model that a person corrected is named as such."""
+def algorithm_of(quality: LabelQuality) -> Algorithm | None:
+    """Who drew the labels: None for a person; a model that a person corrected is named as such."""
     if quality.model is None and quality.origin in ("external", "edited"):
         return None
     model = quality.model or "unknown program"

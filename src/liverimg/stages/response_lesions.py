@@ -15,7 +15,7 @@ from liverimg.assess.treated import (
 from liverimg.core.assessment import Classification, NotApplied
 from liverimg.core.labels import LabelQuality, Structure
 from liverimg.core.measurement import Lesion, Measured, Measurement, NotMeasured, Point, find
-from liverimg.core.response import Fate, LesionResponse
+from liverimg.core.response import NOT_SEARCHED, Fate, LesionResponse
 from liverimg.core.study import Phase
 from liverimg.core.tracking import tracking_uid
 from liverimg.core.zones import Zone
@@ -141,7 +141,9 @@ def looked_for(zone: Zone, given: Inputs) -> Looked:
         return Looked("residual foci were not looked for")
     if not {series.phase for series in given.study.series} & _ARTERIAL:
         return Looked("the study has no series known to be arterial, and living tumour may show in no other")
-    return Looked("", zones.smallest_focus_mm or float(given.table["smallest_drawn_focus"]["value"]))
+    if zones.smallest_focus_mm is None:
+        return Looked("", float(given.table["smallest_drawn_focus"]["value"]), searched=False)
+    return Looked("", zones.smallest_focus_mm)
 
 
 def doubt_of(name: str, quantities: tuple[Measured, ...], given: Inputs) -> str:
@@ -156,7 +158,7 @@ def doubt_of(name: str, quantities: tuple[Measured, ...], given: Inputs) -> str:
 
 def _not_treated(name: str, fate: Fate, given: Inputs) -> tuple[Measured, ...]:
     if fate is not Fate.UNTREATED:
-        reason = given.why_not_placed(name) or f"{_no_tumour(name, given)}, which proves nothing"
+        reason = given.why_not_placed(name) or f"{_no_tumour(name, given)}; that proves nothing"
         return tuple(NotMeasured(quantity, name, reason) for quantity in (*SIZE_NAMES, *_VIABLE))
     subject = subject_of(given.matched.of_lesion[name], given.quality)
     sizes = measure_size(subject, given.later)
@@ -201,6 +203,7 @@ def _answers(
         doubt=doubt_of(lesion.id, quantities, given),
         timepoint=given.timepoint,
         branch=branch,
+        searched=looked_for(zone, given).searched,
         drawn_by="" if zone.origin == "drawn" else zone.origin,
     )
     asked = (
@@ -224,8 +227,7 @@ def _statement(name: str, fate: Fate, zone: Zone | None, quantities: tuple[Measu
         margin = find(quantities, MINIMUM, target=name)
         foci = len(foci_of(name, zone, given))
         least = "unknown" if isinstance(margin, NotMeasured) else _mm(margin)
-        left = f"{foci} residual foc{'us' if foci == 1 else 'i'}" if foci else "no residual focus found"
-        left = looked_for(zone, given).why_not or left if not foci else left
+        left = f"{foci} residual foc{'us' if foci == 1 else 'i'}" if foci else _none_left(looked_for(zone, given))
         return f"{name} was treated: zone {zone.id}, smallest margin {least}; {left}."
     why = given.zones.absent.get(name, "no zone lies on it")
     if fate is Fate.UNKNOWN:
@@ -233,6 +235,10 @@ def _statement(name: str, fate: Fate, zone: Zone | None, quantities: tuple[Measu
     if fate is Fate.UNTREATED:
         return f"{name} has no ablation zone ({why}) and a tumour is drawn where it lay: it was not treated."
     return f"{name} has no ablation zone ({why}), and {_no_tumour(name, given)}; a reader has to look."
+
+
+def _none_left(looked: Looked) -> str:
+    return looked.why_not or ("no residual focus found" if looked.searched else NOT_SEARCHED)
 
 
 def _no_tumour(name: str, given: Inputs) -> str:

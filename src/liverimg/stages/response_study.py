@@ -66,6 +66,13 @@ def warnings_of(lesions: tuple[LesionResponse, ...], candidates: tuple[Part, ...
         )
     if not given.zones.zones:
         found.append("No ablation zone was found in this study.")
+    elif given.zones.smallest_focus_mm is None and any(
+        zone.origin != "rule" and zone.id not in given.zones.foci_unknown for zone in given.zones.zones
+    ):
+        found.append(
+            "The zones were drawn elsewhere, and the program did not search for residual foci: living tumour at a zone "
+            "counts only where it is drawn."
+        )
     if any(lesion.fate is Fate.NOT_FOUND for lesion in lesions):
         found.append("A lesion that is not drawn any more is not thereby gone.")
     found += [f"Foci at {zone}: {why}." for zone, why in given.zones.foci_unknown.items()]

@@ -9,11 +9,13 @@ import numpy as np
 
 from liverimg.core.labels import Structure
 from liverimg.core.measurement import Measured, Measurement, NotMeasured
+from liverimg.core.response import NOT_SEARCHED
 from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm, voxel_share
+from liverimg.measure.inner_line import longest_inside
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.treatment.parts import Drawn
-from liverimg.measure.viable import AREA, DIAMETER, VOLUME, largest_section_mm2, longest_inside, missed_mm2, rim_mm2
+from liverimg.measure.viable import AREA, DIAMETER, VOLUME, largest_section_mm2, missed_mm2, rim_mm2
 
 _HALF = 0.5
 _NAMES = (DIAMETER, AREA, VOLUME)
@@ -26,11 +28,13 @@ class Looked:
 
     Attributes:
         why_not: Why they could not be looked for; empty where somebody looked.
-        smallest_mm: Diameter from which they would have been found.
+        smallest_mm: Diameter from which they would have been found, or drawn.
+        searched: Whether the program searched; else only what somebody drew is known.
     """
 
     why_not: str
     smallest_mm: float = 0.0
+    searched: bool = True
 
 
 def measure_rest(
@@ -56,8 +60,9 @@ def measure_rest(
         return tuple(NotMeasured(name, lesion_id, reason) for name in _NAMES)
     most = looked.smallest_mm
     highs = {DIAMETER: most, AREA: np.pi / 4 * most**2, VOLUME: np.pi / 6 * most**3 / 1000}
-    words = "no residual focus was found"
-    words += f"; smaller than {most:g} mm it would not have been" if most else ""
+    words = "no residual focus was found" if looked.searched else NOT_SEARCHED
+    missed = "would not have been" if looked.searched else "might not have been drawn"
+    words += f"; smaller than {most:g} mm it {missed}" if most else ""
     return tuple(
         Measurement(name, lesion_id, 0.0, _UNITS[name], 0.0, float(highs[name]), words, (), body.sources)
         for name in _NAMES
