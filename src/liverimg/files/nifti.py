@@ -55,6 +55,17 @@ def write_label_values(path: Path, values: NDArray[np.uint8], grid: Grid) -> Non
     _write(path, values, grid)
 
 
+def label_bytes(values: NDArray[np.uint8], grid: Grid) -> bytes:
+    """What :func:`write_label_values` writes, for somebody who wants no file."""
+    return _encoded(values, grid)
+
+
+def lps_to_ras(points_lps_mm: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Points in patient space, shape (..., 3), as NIfTI and its readers place them."""
+    signs: NDArray[np.float64] = np.diag(_LPS_TO_RAS)[:3]
+    return np.asarray(points_lps_mm, dtype=np.float64) * signs
+
+
 def write_percent(path: Path, percent: NDArray[np.uint8], grid: Grid) -> None:
     """Writes a percentage for each voxel as ``.nii.gz`` of unsigned bytes, 0 to 100."""
     _write(path, percent, grid)
@@ -117,6 +128,10 @@ def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Map
 
 
 def _write(path: Path, array: NDArray[Any], grid: Grid) -> None:
+    path.write_bytes(_encoded(array, grid))
+
+
+def _encoded(array: NDArray[Any], grid: Grid) -> bytes:
     stored = array.astype(np.uint8) if array.dtype == np.bool_ else array
     affine = _LPS_TO_RAS @ grid.affine @ _KJI_TO_IJK
     image = nibabel.Nifti1Image(stored.T, affine)
@@ -124,7 +139,7 @@ def _write(path: Path, array: NDArray[Any], grid: Grid) -> None:
     image.set_sform(affine, code=_SCANNER_ANATOMICAL)
     # A qform can't hold shear; where the axes are not at right angles only the sform is claimed.
     image.set_qform(affine, code=_SCANNER_ANATOMICAL if grid.is_orthogonal() else 0)
-    path.write_bytes(igzip.compress(image.to_bytes(), compresslevel=_COMPRESSION_LEVEL, mtime=0))
+    return bytes(igzip.compress(image.to_bytes(), compresslevel=_COMPRESSION_LEVEL, mtime=0))
 
 
 def _open(path: Path, frame_of_reference_uid: str | None) -> tuple[Any, Grid]:

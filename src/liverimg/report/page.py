@@ -6,8 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from liverimg.core.labels import Structure
 from liverimg.report import rows
@@ -15,7 +13,9 @@ from liverimg.report.content import ReportContent
 from liverimg.report.encode import png_uri
 from liverimg.report.figures import Studio, distance_pictures, lesion_pictures, overview
 from liverimg.report.overlays import LesionMask, lesion_masks
+from liverimg.report.phase_words import phase_words
 from liverimg.report.planes import Scene
+from liverimg.report.plotly_script import plotly_script
 from liverimg.report.projection import LOOKS, projection
 from liverimg.report.surface3d import blocks, plotly_figure, surfaces
 from liverimg.report.templating import TEMPLATES, as_script, environment, own_file, policy
@@ -30,7 +30,8 @@ def render_page(content: ReportContent) -> str:
     """Lays out the report as one self-contained HTML page.
 
     The page holds its own pictures, styles and scripts, forbids any request by its content security policy
-    and is the same, byte for byte, for the same content.
+    and is the same, byte for byte, for the same content. Plotly's script lies packed in the page and is unpacked by the
+    browser when the view in three dimensions comes into sight.
 
     Args:
         content: The study, its labels, numbers and verdicts.
@@ -55,8 +56,7 @@ def render_page(content: ReportContent) -> str:
     )
     view3d = _view3d(scene, masks, titles, colours, content)
     scripts = {"page": own_file("page.js")}
-    if view3d["scene"]:
-        scripts = {"plotly": Markup(get_plotlyjs()), **scripts}
+    plotly = plotly_script() if view3d["scene"] else None
     strings = content.strings
     return (
         environment()
@@ -66,7 +66,7 @@ def render_page(content: ReportContent) -> str:
             say=lambda key, **values: say(strings, key, **values),
             content=content,
             study_date=date_text(content.study.study_date, strings),
-            phase=say(strings, f"phase.{content.reference.phase}"),
+            phase=phase_words(content.reference, strings),
             oblique=_is_oblique(scene, strings["display"]["oblique_from_degrees"]),
             headlines=rows.key_figures(content.measurements.organs, strings["display"]["study_headlines"], strings),
             organs=quantity_rows(content.measurements.organs, strings),
@@ -81,8 +81,9 @@ def render_page(content: ReportContent) -> str:
             titles=titles,
             view3d=view3d,
             scripts=scripts,
+            plotly=plotly.packed if plotly else "",
             style=own_file("page.css"),
-            policy=policy(scripts.values()),
+            policy=policy([*scripts.values(), *([plotly.plain] if plotly else [])]),
         )
     )
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from plotly.offline import get_plotlyjs
-
 from liverimg.core.response import LesionResponse
+from liverimg.report.plotly_script import plotly_script
 from liverimg.report.response_content import ResponseContent
 from liverimg.report.response_error_map import ErrorView, error_views
 from liverimg.report.response_groups import PictureGroup, Studio, focus_group, liver_group, picture_groups
@@ -33,8 +29,6 @@ from liverimg.report.rows import KeyFigure, series_rows
 from liverimg.report.templating import environment, own_file, policy
 from liverimg.report.text import QuantityRow, date_text, quantity_rows, say
 from liverimg.report.verdicts import ClassRow, class_rows
-
-_PACKED_BY = 9
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ def render_response_page(content: ResponseContent) -> str:
     strings, studio = content.strings, Studio.of(content)
     panels = tuple(_panel(lesion, f"lesion-{n}", studio) for n, lesion in enumerate(content.response.lesions, start=1))
     scripts = {"scenes": own_file("page.js"), "response": own_file("response.js")}
-    plotly, packed = _plotly() if any(panel.margin is not None for panel in panels) else ("", "")
+    plotly = plotly_script() if any(panel.margin is not None for panel in panels) else None
     response = content.response
     named = {part for lesion in response.lesions for part in (lesion.zone, *lesion.foci)}
     others = tuple(part.id for part in (*response.zones, *response.foci, *response.candidates) if part.id not in named)
@@ -110,9 +104,9 @@ def render_response_page(content: ResponseContent) -> str:
             drawn_names=_drawn_names(studio),
             limits=", ".join(f"{limit:g}" for limit in content.limits_mm),
             scripts=scripts,
-            plotly=packed,
+            plotly=plotly.packed if plotly else "",
             style=own_file("page.css") + own_file("response.css"),
-            policy=policy([*scripts.values(), *([plotly] if plotly else [])]),
+            policy=policy([*scripts.values(), *([plotly.plain] if plotly else [])]),
         )
     )
 
@@ -144,13 +138,6 @@ def _panel(lesion: LesionResponse, anchor: str, studio: Studio) -> ResponsePanel
             tuple(q for q in lesion.baseline if q.name in strings["display"]["baseline_rows"]), strings
         ),
     )
-
-
-@cache
-def _plotly() -> tuple[str, str]:
-    """Plotly's script, and the same compressed; no time of day is kept, so that the same script gives the same text."""
-    script = get_plotlyjs()
-    return script, base64.b64encode(gzip.compress(script.encode(), compresslevel=_PACKED_BY, mtime=0)).decode("ascii")
 
 
 def _drawn_names(studio: Studio) -> tuple[tuple[str, str], ...]:

@@ -36,7 +36,9 @@ _PIXELS = 220
 _FINER = 2
 _SPARE = 1.06
 _VEIL = "#8a949e"  # grey: a coloured veil would change the colours of the bands under it
+_VEIL_OPACITY = 0.12
 _PIN, _PIN_SHARE = "#8b5cf6", 0.14
+_LEAST_RANGE_MM = 1e-3  # a margin that is the same everywhere still needs a scale of colours
 _EYE = 1.3
 _ZONE_VEIL, _ZONE_EDGE = 0.10, 0.55
 _ZONE_RGB = np.array([0.45, 0.52, 0.60])
@@ -78,9 +80,19 @@ def painted_scene(
         ends_lps_mm: The smallest margin's ends on tumour and zone; None when not known.
         strings: Words.
     """
+    traces = [_painted_tumour(surface, bands, strings), _veil(surface, strings)]
+    box = ViewBox.around(np.concatenate([surface.vertices_lps_mm, surface.zone_vertices_lps_mm]))
+    layout = scene_layout(box)
+    if ends_lps_mm is not None:
+        traces.append(_pin(surface, ends_lps_mm, strings))
+        layout["scene"]["camera"].update(eye_towards(ends_lps_mm[0] - middle_of(surface)))
+    return {"data": [*traces, letters_trace(box, strings)], "layout": layout}
+
+
+def _painted_tumour(surface: MarginSurface, bands: Bands, strings: Strings) -> dict[str, Any]:
     low, high = float(surface.margin_mm.min()), float(surface.margin_mm.max())
-    high = max(high, low + 1e-3)
-    tumour = mesh_trace(
+    high = max(high, low + _LEAST_RANGE_MM)
+    return mesh_trace(
         surface.vertices_lps_mm,
         surface.triangles,
         name=say(strings, "margin.tumour"),
@@ -92,44 +104,35 @@ def painted_scene(
         hovertemplate=say(strings, "margin.hover"),
         lighting={"ambient": 0.72, "diffuse": 0.35, "specular": 0.04, "roughness": 0.9, "fresnel": 0.0},
     )
-    zone = mesh_trace(
+
+
+def _veil(surface: MarginSurface, strings: Strings) -> dict[str, Any]:
+    return mesh_trace(
         surface.zone_vertices_lps_mm,
         surface.zone_triangles,
         name=say(strings, "margin.zone"),
         color=_VEIL,
-        opacity=0.12,
+        opacity=_VEIL_OPACITY,
         hoverinfo="skip",
     )
-    traces = [tumour, zone]
-    if ends_lps_mm is not None:
-        # The pin stands out of the tumour, where the margin's own line may hide inside.
-        at = ends_lps_mm[0]
-        outward = at - middle_of(surface)
-        pin = (
-            at
-            + outward
-            / max(float(np.linalg.norm(outward)), 1e-9)
-            * _PIN_SHARE
-            * np.ptp(surface.vertices_lps_mm, axis=0).max()
-        )
-        ends = np.array([pin, *ends_lps_mm])
-        traces.append(
-            {
-                "type": "scatter3d",
-                "mode": "lines+markers",
-                "name": say(strings, "margin.thinnest"),
-                **{axis: [round(float(v), 2) for v in ends[:, n]] for n, axis in enumerate("xyz")},
-                "line": {"width": 7, "color": _PIN},
-                "marker": {"size": [9, 4, 4], "color": _PIN, "line": {"width": 1, "color": "#ffffff"}},
-                "hoverinfo": "name",
-                "showlegend": True,
-            }
-        )
-    box = ViewBox.around(np.concatenate([surface.vertices_lps_mm, surface.zone_vertices_lps_mm]))
-    layout = scene_layout(box)
-    if ends_lps_mm is not None:
-        layout["scene"]["camera"].update(eye_towards(ends_lps_mm[0] - middle_of(surface)))
-    return {"data": [*traces, letters_trace(box, strings)], "layout": layout}
+
+
+def _pin(surface: MarginSurface, ends_lps_mm: tuple[FloatArray, FloatArray], strings: Strings) -> dict[str, Any]:
+    """The smallest margin as a line, which stands out of the tumour: the margin's own may hide inside."""
+    outward = ends_lps_mm[0] - middle_of(surface)
+    size_mm = np.ptp(surface.vertices_lps_mm, axis=0).max()
+    head = ends_lps_mm[0] + outward / max(float(np.linalg.norm(outward)), 1e-9) * _PIN_SHARE * size_mm
+    ends = np.array([head, *ends_lps_mm])
+    return {
+        "type": "scatter3d",
+        "mode": "lines+markers",
+        "name": say(strings, "margin.thinnest"),
+        **{axis: [round(float(v), 2) for v in ends[:, n]] for n, axis in enumerate("xyz")},
+        "line": {"width": 7, "color": _PIN},
+        "marker": {"size": [9, 4, 4], "color": _PIN, "line": {"width": 1, "color": "#ffffff"}},
+        "hoverinfo": "name",
+        "showlegend": True,
+    }
 
 
 def eye_towards(way: FloatArray) -> dict[str, Any]:

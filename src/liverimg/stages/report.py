@@ -12,7 +12,8 @@ from liverimg.files.tables import read_table, structure_styles, table_hashes
 from liverimg.files.window_records import windows_from_record
 from liverimg.report.content import ReportContent
 from liverimg.report.page import TEMPLATES, render_page
-from liverimg.stages.artefacts import read_labels, read_quality, read_reference, read_study
+from liverimg.stages.artefacts import read_labels, read_quality, read_reference, reference_index
+from liverimg.stages.phase_looks import read_final_study
 from liverimg.stages.stage import Progress, Stage
 from liverimg.workspace import Artefact, Draft, Workspace, hash_tree
 
@@ -31,15 +32,16 @@ class Settings:
 
 def run(workspace: Workspace, draft: Draft, _settings: Settings, progress: Progress) -> None:
     """Writes the one page."""
-    reference, volume = read_reference(workspace)
+    study = read_final_study(workspace)
+    volume = read_reference(workspace)[1]
     labels = read_labels(workspace)
     quality = read_quality(workspace, labels)
     assessment_record = workspace.record(Artefact.ASSESSMENT, "assessment")
     windows, transducer = windows_from_record(workspace.record(Artefact.WINDOW, "window"))
     progress(0.1)
     content = ReportContent(
-        study=read_study(workspace),
-        reference=reference,
+        study=study,
+        reference=study.series[reference_index(workspace)],
         volume=volume,
         labels=labels,
         quality=quality,
@@ -83,7 +85,7 @@ def depends_on(_settings: Settings) -> Mapping[str, str]:
 
 STAGE = Stage(
     name="report",
-    version=1,
+    version=2,
     reads=(
         Artefact.STUDY,
         Artefact.VOLUMES,
@@ -94,6 +96,7 @@ STAGE = Stage(
         Artefact.WINDOW,
         Artefact.ASSESSMENT,
     ),
+    reads_if_there=(Artefact.PHASES,),
     writes=(Artefact.REPORT,),
     settings=Settings,
     run=run,

@@ -3,10 +3,10 @@
   // Enlarging a picture: its drawing is copied into a dialog.
   const large = document.getElementById("large");
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("button.enlarge");
-    if (button && large.showModal) {
-      large.lastElementChild.replaceChildren(button.firstElementChild.cloneNode(true));
-      large.lastElementChild.style.setProperty("--aspect", getComputedStyle(button.parentElement).getPropertyValue("--aspect"));
+    const picture = event.target.closest(".enlarge button")?.parentElement;
+    if (picture && large.showModal) {
+      large.lastElementChild.replaceChildren(picture.firstElementChild.cloneNode(true));
+      large.lastElementChild.style.setProperty("--aspect", getComputedStyle(picture.parentElement).getPropertyValue("--aspect"));
       large.showModal();
     } else if (event.target === large || event.target.closest("dialog .close")) {
       large.close();
@@ -20,6 +20,15 @@
   follow();
   addEventListener("beforeprint", () => document.querySelectorAll("details.fold").forEach((d) => { d.open = true; }));
 
+  // A table that is wider than the page can be scrolled by keyboard too.
+  const widths = new ResizeObserver((seen) => seen.forEach(({ target }) => {
+    const over = target.scrollWidth > target.clientWidth, caption = target.querySelector("caption");
+    target.toggleAttribute("tabindex", over);
+    target.toggleAttribute("role", over);
+    if (over) { target.tabIndex = 0; target.role = "region"; target.ariaLabel = caption ? caption.textContent.trim() : null; } else target.removeAttribute("aria-label");
+  }));
+  document.querySelectorAll(".scroll").forEach((place) => widths.observe(place));
+
   const eyes = {
     front: { eye: { x: 0, y: -1.3, z: 0 }, up: { x: 0, y: 0, z: 1 } },
     right: { eye: { x: -1.3, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 } },
@@ -32,11 +41,11 @@
     document.body.classList.add("no-webgl");
     document.querySelectorAll(".no-webgl-note").forEach((note) => { note.hidden = false; });
   };
-  // Plotly stands in the page as a script of its own, or packed; the policy knows it by its hash either way.
+  // Plotly stands in the page packed; the policy knows what comes out by its hash.
   let unpacked = null;
   const plotly = () => unpacked ??= (async () => {
     const packed = document.getElementById("plotly-packed");
-    if (window.Plotly || !packed) return window.Plotly;
+    if (!packed) return window.Plotly;
     const bytes = Uint8Array.from(atob(packed.textContent.trim()), (sign) => sign.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = document.createElement("script");
