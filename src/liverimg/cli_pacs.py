@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from liverimg.cli_answer import Answer, add
 from liverimg.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ pacs = typer.Typer(
     epilog=_EXIT_CODES,
     no_args_is_help=True,
 )
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @dataclass(frozen=True)
@@ -92,16 +90,16 @@ class Line:
         return with_timeout(peer, timeout_s=self.timeout, attempts=self.attempts)
 
 
-def on_a_line(command: Callable[..., None]) -> Callable[..., None]:
+def on_a_line(command: Callable[..., Answer]) -> Callable[..., Answer]:
     """Gives a command the options of :class:`Line`: the peer before its own arguments, the rest behind them."""
     shared = list(signature(Line).parameters.values())
     own = [p for p in signature(command).parameters.values() if p.name != "line"]
 
-    def called(**given: Any) -> None:
+    def called(**given: Any) -> Answer:
         line = Line(**{p.name: given.pop(p.name) for p in shared})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what pydicom says about odd values quotes them
-            command(line=line, **given)
+            return command(line=line, **given)
 
     hints = get_type_hints(Line, include_extras=True) | get_type_hints(command, include_extras=True)
     called.__name__, called.__doc__ = command.__name__, command.__doc__
@@ -112,12 +110,16 @@ def on_a_line(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-@pacs.command(epilog=_EXIT_CODES)
-@on_a_line
+def _command(command: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Adds a command that talks to a peer."""
+    add(pacs, on_a_line(command), epilog=_EXIT_CODES)
+    return command
+
+
+@_command
 def echo(
     line: Line,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Ask whether a peer answers (C-ECHO; with a URL: a QIDO question)."""
     node = line.resolved()
     if node.url:
@@ -128,11 +130,10 @@ def echo(
         from liverimg.pacs import dimse
 
         dimse.echo(node)
-    sys.stdout.write(json.dumps({"answers": True}) + "\n" if as_json else f"{node.words} answers\n")
+    return Answer(lambda: {"answers": True}, lambda: sys.stdout.write(f"{node.words} answers\n"))
 
 
-@pacs.command(epilog=_EXIT_CODES)
-@on_a_line
+@_command
 def find(
     line: Line,
     level: Annotated[str, typer.Option("--level", metavar="study|series|image", help="What to list.")] = "study",
@@ -147,8 +148,7 @@ def find(
     modality: Annotated[str | None, typer.Option("--modality", help="Such as CT.")] = None,
     study: Annotated[str | None, typer.Option("--study", metavar="UID", help="StudyInstanceUID.")] = None,
     series: Annotated[str | None, typer.Option("--series", metavar="UID", help="SeriesInstanceUID.")] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """List studies, the series of a study or the images of a series (C-FIND, QIDO-RS)."""
     from liverimg.pacs.query import Level, Query
     from liverimg.terminal_pacs import show_matches
@@ -174,14 +174,11 @@ def find(
         from liverimg.pacs import dimse
 
         rows = dimse.find(node, query)
-    if as_json:
-        _print_json({"level": level, "matches": rows})
-    else:
-        show_matches(rows, query.level, is_cut=len(rows) >= node.settings.most_matches)
+    is_cut = len(rows) >= node.settings.most_matches
+    return Answer(lambda: {"level": level, "matches": rows}, lambda: show_matches(rows, query.level, is_cut=is_cut))
 
 
-@pacs.command(epilog=_EXIT_CODES)
-@on_a_line
+@_command
 def pull(
     line: Line,
     study: Annotated[str, typer.Argument(metavar="STUDY_UID", help="StudyInstanceUID, as find shows it.")],
@@ -198,8 +195,7 @@ def pull(
             help="Fetch by C-MOVE: where the archive sends to, as in its own table; without it C-GET is used.",
         ),
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Fetch a study into a folder (C-GET, C-MOVE, WADO-RS), complete or not at all."""
     from liverimg.pacs.wanted import Wanted
 
@@ -215,19 +211,16 @@ def pull(
         from liverimg.pacs import pull as by_dimse
 
         count = by_dimse.pull(node, wanted, out, door=_own_door(move_to, node))
-    if as_json:
-        _print_json({"objects": count, "folder": str(out)})
-    else:
-        sys.stdout.write(f"{count} objects in {out}\n")
+    return Answer(
+        lambda: {"objects": count, "folder": str(out)}, lambda: sys.stdout.write(f"{count} objects in {out}\n")
+    )
 
 
-@pacs.command(epilog=_EXIT_CODES)
-@on_a_line
+@_command
 def push(
     line: Line,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with DICOM files, or one file.")],
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Send the DICOM files of a folder (C-STORE, STOW-RS), and say for each what became of it."""
     from liverimg.pacs.parcel import Fate, parcel
     from liverimg.terminal_pacs import show_sent
@@ -242,16 +235,15 @@ def push(
         from liverimg.pacs import push as by_dimse
 
         verdicts = by_dimse.push(node, found.ready, folder=folder)
-    if as_json:
-        sent = [
-            {"file": v.file, "sop_instance_uid": v.sop_instance, "fate": v.fate.value, "words": v.words}
-            for v in verdicts
-        ]
-        _print_json({"sent": sent, "no_dicom": list(found.left_out)})
-    else:
-        show_sent(verdicts, found.left_out)
-    if any(v.fate in (Fate.REFUSED, Fate.NOT_SENT) for v in verdicts):
-        raise typer.Exit(ExitCode.NEEDS_A_PERSON)
+    sent = [
+        {"file": v.file, "sop_instance_uid": v.sop_instance, "fate": v.fate.value, "words": v.words} for v in verdicts
+    ]
+    failed = any(v.fate in (Fate.REFUSED, Fate.NOT_SENT) for v in verdicts)
+    return Answer(
+        lambda: {"sent": sent, "no_dicom": list(found.left_out)},
+        lambda: show_sent(verdicts, found.left_out),
+        ExitCode.NEEDS_A_PERSON if failed else ExitCode.DONE,
+    )
 
 
 def _own_door(text: str | None, node: Peer) -> Any:
@@ -266,7 +258,3 @@ def _own_door(text: str | None, node: Peer) -> Any:
     except UsageError as error:
         raise UsageError(f"--move-to {text!r}: expected ADDRESS:PORT, an address of this machine") from error
     return OwnDoor(place.host, place.port, node.tls if node.tls is not None and node.tls.certificate else None)
-
-
-def _print_json(record: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from liverimg import cli_complete as offer
+from liverimg.cli_answer import Answer
 from liverimg.cli_options import CriteriaOption, TransducersOption
 from liverimg.core.errors import ExitCode, UsageError
 
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 
 def criteria(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One table, such as hifu_suitability; all when left out.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="One table, such as hifu_suitability; all when left out.",
+            autocompletion=offer.criteria,
+        ),
     ] = None,
     own: CriteriaOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
+) -> Answer:
     """List the rules that studies are held against, with their numbers and sources."""
     from liverimg.files.criteria import bundled_criteria, criteria_names, own_criteria_set
 
@@ -32,32 +37,23 @@ def criteria(
         tables = [table for table in tables if table.id == name]
         if not tables:
             raise UsageError(f"there is no criteria table {name!r}; expected one of: {known}")
-    if as_json:
-        record = {"criteria": [_record(table) for table in tables]}
-        sys.stdout.write(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-        return
     from liverimg.terminal_criteria import show_criteria
 
-    show_criteria(tables)
+    return Answer(lambda: {"criteria": [_record(table) for table in tables]}, lambda: show_criteria(tables))
 
 
 def transducers(
     own: TransducersOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
+) -> Answer:
     """List the transducers that the acoustic window can be looked for with, and where their figures are from."""
     from dataclasses import asdict
 
     from liverimg.files.transducers import read_transducers
 
     found = list(read_transducers(own).values())
-    if as_json:
-        record = {"transducers": [asdict(transducer) for transducer in found]}
-        sys.stdout.write(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-        return
     from liverimg.terminal_criteria import show_transducers
 
-    show_transducers(found)
+    return Answer(lambda: {"transducers": [asdict(one) for one in found]}, lambda: show_transducers(found))
 
 
 def _record(table: CriteriaSet) -> dict[str, Any]:
@@ -111,25 +107,40 @@ def export(
     xlsx: Annotated[
         Path | None, typer.Option("--xlsx", metavar="FILE.xlsx", help="All tables as an Excel workbook.")
     ] = None,
-) -> None:
-    """Write numbers, verdicts and what was refused as CSV or as an Excel workbook."""
-    from liverimg.stages.export import export as write
+    fhir: Annotated[
+        Path | None,
+        typer.Option("--fhir", metavar="FILE.json", help="A FHIR R4 Bundle: DiagnosticReport and Observations."),
+    ] = None,
+    patient_reference: Annotated[
+        str | None,
+        typer.Option(
+            "--patient-reference",
+            metavar="Patient/ID",
+            help="Whom the FHIR resources are about; without it they name nobody.",
+        ),
+    ] = None,
+) -> Answer:
+    """Write numbers, verdicts and what was refused as CSV, as an Excel workbook or as a FHIR Bundle."""
+    from liverimg import api
 
-    for path in write(out, csv=csv, xlsx=xlsx):
-        sys.stdout.write(f"{path}\n")
+    written = api.export(out, csv=csv, xlsx=xlsx, fhir=fhir, patient_reference=patient_reference)
+    paths = [str(path) for path in written]
+    return Answer(lambda: {"files": paths}, lambda: sys.stdout.writelines(f"{path}\n" for path in paths))
 
 
 def validate(
     file: Annotated[Path, typer.Argument(metavar="FILE.json", help="A record that liverimg wrote, or one like it.")],
-) -> None:
+) -> Answer:
     """Hold a JSON record against its published schema."""
     from liverimg.files import records
 
-    record = records.load(file)
-    kind = records.kind_of(record, file.name)
-    found = records.problems(record, kind)
-    for line in found:
-        sys.stderr.write(f"{file.name}: {line}\n")
-    if found:
-        raise typer.Exit(ExitCode.INPUT_REFUSED)
-    sys.stdout.write(f"{file.name} keeps the {kind} schema\n")
+    kind, found = records.checked(file)
+
+    def show() -> None:
+        for line in found:
+            sys.stderr.write(f"{file.name}: {line}\n")
+        if not found:
+            sys.stdout.write(f"{file.name} keeps the {kind} schema\n")
+
+    record = {"file": file.name, "kind": kind, "valid": not found, "problems": found}
+    return Answer(lambda: record, show, ExitCode.INPUT_REFUSED if found else ExitCode.DONE)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from liverimg.cli_answer import Answer
 from liverimg.core.errors import UsageError
 
 DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the networks run.")]
@@ -55,7 +56,7 @@ def train(
     synthetic_share: Annotated[
         float, typer.Option("--synthetic-share", help="Of the examples, when there are maps.")
     ] = 0.3,
-) -> None:
+) -> Answer:
     """Retrain a model on labelled cases of your own; a run that was stopped goes on when the command is repeated."""
     from liverimg.terminal import TrainingWatcher, show_trained
     from liverimg.training.retraining.request import Request
@@ -83,7 +84,10 @@ def train(
     )
     with TrainingWatcher() as watcher:
         scores = retrain(request, watcher)
-    show_trained(scores, out)
+    return Answer(
+        lambda: {"model": str(out), "scores": scores},
+        lambda: show_trained(scores, out),
+    )
 
 
 def evaluate(
@@ -113,7 +117,7 @@ def evaluate(
         Path | None, typer.Option("--fine", metavar="FOLDER", help="Fine maps that belong to --maps.")
     ] = None,
     phantoms: Annotated[int, typer.Option("--phantoms", min=0, help="Analytic phantoms instead of data.")] = 0,
-) -> None:
+) -> Answer:
     """Score a model on labelled cases: overlap, surfaces, lesions, and the error of the measurements that follow."""
     from liverimg.terminal import TrainingWatcher, show_scores
     from liverimg.training.scoring.evaluation import Request, refuse_unless_passed
@@ -136,7 +140,13 @@ def evaluate(
     )
     with TrainingWatcher() as watcher:
         found = run(request, tell=watcher.stage("Scoring"), note=watcher.note)
-    show_scores(found.record)
-    sys.stdout.write(f"{out}\n")
-    if promote is not None:
-        refuse_unless_passed(found, promote)
+
+    def show() -> None:
+        show_scores(found.record)
+        sys.stdout.write(f"{out}\n")
+
+    def settle() -> None:
+        if promote is not None:
+            refuse_unless_passed(found, promote)
+
+    return Answer(lambda: found.record, show, last=settle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -30,11 +30,14 @@ def csv_bytes(sheet: Sheet) -> bytes:
 
     Texts that a spreadsheet would take for a formula get an apostrophe before them.
     """
+    return csv_lines((sheet.header, *sheet.rows)).encode("utf-8-sig")
+
+
+def csv_lines(rows: Iterable[Sequence[Cell]]) -> str:
+    """Rows as lines of CSV, for tables that are written piece by piece; as in :func:`csv_bytes`, without its mark."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([_csv_cell(name) for name in sheet.header])
-    writer.writerows([_csv_cell(cell) for cell in row] for row in sheet.rows)
-    return text.getvalue().encode("utf-8-sig")
+    csv.writer(text, lineterminator="\r\n").writerows([_csv_cell(cell) for cell in row] for row in rows)
+    return text.getvalue()
 
 
 def write_workbook(sheets: Sequence[Sheet], path: Path) -> None:

@@ -11,11 +11,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from liverimg.core.errors import ExitCode, LiverimgError
-from liverimg.pipeline.recipe import load_recipe
-from liverimg.pipeline.runner import run
+from liverimg.pipeline.journal import crash_words
+from liverimg.pipeline.request import Request, run_request
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -32,18 +33,18 @@ def main(study: str, out: str, recipe: str, device: str, parent: str) -> int:
     """Runs it; the last line on standard error is one sentence when it is refused."""
     die_with(int(parent))
     try:
-        steps = (
-            load_recipe(recipe)
-            .with_settings("ingest", study=Path(study))
-            .with_settings("segment", device=device)
-            .with_settings("publish", study=Path(study))
-        )
-        run(steps, Path(out))
+        run_request(Request(Path(study), Path(out), recipe, {"device": device}))
     except LiverimgError as error:
         sys.stderr.write(f"\n{error}\n")
         return int(error.exit_code)
     return int(ExitCode.DONE)
 
 
+def _internal_error(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    """Where it broke off, and no word of data."""
+    sys.stderr.write(crash_words(error))
+
+
 if __name__ == "__main__":
+    sys.excepthook = _internal_error
     sys.exit(main(*sys.argv[1:]))

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 import liverimg
 from liverimg.core.errors import NeedsPersonError, UsageError
+from liverimg.pipeline.journal import Span, journal, reduced
 from liverimg.pipeline.recipe import Recipe, Step, recipe_from_record, stage_named
 from liverimg.stages.stage import Progress, Stage, settings_record, stage_key
 from liverimg.workspace import Artefact, Provenance, Workspace
 
-logger = logging.getLogger(__name__)
-
 _RECIPE = "recipe"
+_LOG = "log.txt"
 
 
 class State(StrEnum):
@@ -99,12 +97,13 @@ def run(
     settings = [step.resolved() for step in recipe.steps]
     workspace = Workspace(out)
     outcomes = []
-    with workspace.locked(), _log_into(out):
-        logger.info("liverimg %s, recipe %s", liverimg.__version__, recipe.name)
+    given = _given_paths(out, settings)
+    with workspace.locked(), journal(out / _LOG, hide=given), Span("run", hide=given, recipe=recipe.name, stages=names):
         for step, own_settings in zip(recipe.steps, settings, strict=True):
-            outcome = _run_step(workspace, step, own_settings, redo=redo == step.stage.name, reporter=reporter)
+            with Span("stage", hide=given, stage=step.stage.name) as span:
+                outcome = _run_step(workspace, step, own_settings, redo=redo == step.stage.name, reporter=reporter)
+                span.add(state=outcome.state.value, **({"note": reduced(outcome.note)} if outcome.note else {}))
             outcomes.append(outcome)
-            logger.info("%s: %s (%.1f s) %s", outcome.stage, outcome.state, outcome.seconds, outcome.note)
             reporter.stage_ended(outcome)
             if remember:
                 workspace.remember(_RECIPE, recipe.to_record())
@@ -221,18 +220,10 @@ def _names(artefacts: list[Artefact]) -> str:
     return " and ".join(a.value for a in artefacts)
 
 
-@contextmanager
-def _log_into(out: Path) -> Iterator[None]:
-    """Sends this package's log to ``log.txt`` as well; no identity of a patient ever reaches a log line."""
-    package_logger = logging.getLogger("liverimg")
-    handler = logging.FileHandler(out / "log.txt", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    before = package_logger.level
-    package_logger.setLevel(logging.INFO)
-    package_logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        package_logger.removeHandler(handler)
-        package_logger.setLevel(before)
-        handler.close()
+def _given_paths(out: Path, settings: Sequence[Any]) -> list[str]:
+    """The paths that somebody gave, which may hold a name: no log tells them."""
+    given = [out]
+    for one in settings:
+        values = (getattr(one, field.name) for field in fields(one))
+        given += [value for value in values if isinstance(value, Path)]
+    return [text for path in given for text in {str(path), str(path.resolve()), path.name}]

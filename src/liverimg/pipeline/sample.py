@@ -57,6 +57,9 @@ In `truth/*.json` lengths are mm, volumes ml, places LPS mm at that examination.
 body bends between the two structures, so that there is no exact answer. Ablation margins are exact: around each
 zone the body moves rigidly. Of contrast ultrasound the area and diameters are those of what enhances in no phase; times
 count from the injection, and echo power has arbitrary units.
+
+Licence: Apache-2.0, as the code; nobody's data went into it. Biases: one body, no anatomy but what its formulas say,
+no artefacts but noise. A figure reached here says that the program is consistent, and nothing about patients.
 """
 
 

@@ -1,4 +1,4 @@
-"""Export: the numbers and verdicts of a finished study, before or after treatment, as CSV or an Excel workbook."""
+"""Export: the numbers and verdicts of a finished study as CSV, as an Excel workbook or as a FHIR Bundle."""
 
 from __future__ import annotations
 
@@ -7,54 +7,88 @@ from pathlib import Path
 
 from liverimg.core.errors import UsageError
 from liverimg.core.measurement import MeasurementSet
+from liverimg.core.response import StudyResponse
+from liverimg.files import records
 from liverimg.files.response_records import response_from_record
 from liverimg.files.response_tables import response_rows, response_sheets
 from liverimg.files.result_records import assessment_from_record, measurements_from_record
 from liverimg.files.result_tables import Results, Sheet, all_sheets, tidy
 from liverimg.files.spreadsheet import csv_bytes, write_workbook
+from liverimg.stages.export_fhir import fhir_bundle
 from liverimg.workspace import Artefact, Workspace
 
 
-def export(out: Path, *, csv: Path | None = None, xlsx: Path | None = None) -> list[Path]:
+def export(
+    out: Path,
+    *,
+    csv: Path | None = None,
+    xlsx: Path | None = None,
+    fhir: Path | None = None,
+    patient_reference: str | None = None,
+) -> list[Path]:
     """Writes the tables of one study; a file that is there is replaced whole or not at all.
 
     Args:
         out: The output folder of a finished run.
         csv: One row per lesion and quantity, as CSV.
         xlsx: All tables, as an Excel workbook.
+        fhir: A FHIR R4 Bundle, as JSON.
+        patient_reference: Whom the FHIR resources are about; None names nobody.
 
     Raises:
         UsageError: Nothing to write to, nothing to write, or a place that can't be written.
     """
-    if csv is None and xlsx is None:
-        raise UsageError("give --csv FILE or --xlsx FILE, or both: where the tables are to be written")
-    long, sheets = _tables(out)
+    if csv is None and xlsx is None and fhir is None:
+        raise UsageError("give --csv FILE, --xlsx FILE or --fhir FILE, or several: where the results are to be written")
+    if patient_reference is not None and fhir is None:
+        raise UsageError("--patient-reference is for FHIR; give --fhir FILE too")
+    bundle = None if fhir is None else fhir_bundle(out, patient_reference=patient_reference)
+    long, sheets = _tables(out) if csv is not None or xlsx is not None else (None, ())
     written = []
-    if csv is not None:
+    if csv is not None and long is not None:
         _replace(csv, ".csv", lambda path: path.write_bytes(csv_bytes(long)))
         written.append(csv)
     if xlsx is not None:
         _replace(xlsx, ".xlsx", lambda path: write_workbook(sheets, path))
         written.append(xlsx)
+    if fhir is not None and bundle is not None:
+        _replace(fhir, ".json", lambda path: path.write_text(records.dump(bundle), encoding="utf-8"))
+        written.append(fhir)
     return written
+
+
+def long_table(out: Path) -> tuple[Results, Sheet]:
+    """The results of one study without verdicts, and one row per lesion and quantity, before or after treatment.
+
+    Raises:
+        UsageError: The folder holds no measurements.
+        RecordInvalidError: A record does not keep its schema.
+    """
+    response, results = _read(out, with_assessment=False)
+    return results, (tidy(results) if response is None else response_rows(response, results))
 
 
 def _tables(out: Path) -> tuple[Sheet, tuple[Sheet, ...]]:
     """The long table, and all of them; those of a study after treatment where the folder holds one."""
+    response, results = _read(out)
+    if response is None:
+        return tidy(results), all_sheets(results)
+    return response_rows(response, results), response_sheets(response, results)
+
+
+def _read(out: Path, *, with_assessment: bool = True) -> tuple[StudyResponse | None, Results]:
     workspace = Workspace(out)
     if not workspace.path(Artefact.RESPONSE).is_file():
-        results = read_results(out)
-        return tidy(results), all_sheets(results)
+        return None, read_results(out, with_assessment=with_assessment)
     record = workspace.record(Artefact.RESPONSE, "response")
     labels = {name: record["labels"][name] for name in ("origin", "model", "sha256")}
     found = response_from_record(record)
     warnings = MeasurementSet((), (), found.warnings)
-    results = Results(workspace.record(Artefact.STUDY, "study"), record["study"], labels, warnings)
-    return response_rows(found, results), response_sheets(found, results)
+    return found, Results(workspace.record(Artefact.STUDY, "study"), record["study"], labels, warnings)
 
 
-def read_results(out: Path) -> Results:
-    """What a finished run left in its folder.
+def read_results(out: Path, *, with_assessment: bool = True) -> Results:
+    """What a finished run left in its folder; the verdicts of rules only where they are wanted.
 
     Raises:
         UsageError: The folder holds no measurements.
@@ -65,7 +99,7 @@ def read_results(out: Path) -> Results:
         raise UsageError(f"{out} holds no measurements to export; run 'liverimg pre STUDY --out {out}' or 'post' first")
     measured = workspace.record(Artefact.MEASUREMENTS, "measurements")
     assessment, criteria = None, ()
-    if workspace.path(Artefact.ASSESSMENT).is_file():
+    if with_assessment and workspace.path(Artefact.ASSESSMENT).is_file():
         record = workspace.record(Artefact.ASSESSMENT, "assessment")
         assessment, criteria = assessment_from_record(record), tuple(record["criteria"])
     return Results(

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from liverimg.core.errors import RecordInvalidError, WorkspaceError
+from liverimg.core.errors import RecordInvalidError, WorkspaceBusyError, WorkspaceError
 from liverimg.files import records
 from liverimg.workspace.artefact import Artefact, Provenance
 from liverimg.workspace.disk import fsync, hash_path, write_atomically
@@ -65,7 +65,7 @@ class Workspace:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise WorkspaceError(
+                raise WorkspaceBusyError(
                     f"another run is at work in {self.folder}; wait for it, or give another --out"
                 ) from None
             self._remove_drafts()
@@ -195,6 +195,13 @@ class Draft:
     def put_text(self, artefact: Artefact, text: str) -> None:
         """Writes a text artefact."""
         self.path(artefact).write_text(text, encoding="utf-8")
+
+    def replace(self, artefact: Artefact) -> None:
+        """Puts one file of the draft in the place of the folder's own, as a person would: it counts as edited then."""
+        made, target = self.folder / artefact.value, self.workspace.path(artefact)
+        fsync(made)
+        made.rename(target)
+        fsync(target.parent)
 
     def commit(self, provenance: Provenance) -> None:
         """Makes the draft the folder's present state.
