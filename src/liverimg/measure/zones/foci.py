@@ -58,7 +58,8 @@ def find_foci(
             f"is told from a rim or a vessel only where that is known to {own.place_most_mm:.0f} mm"
         )
     outside_mm = -signed_mm(zone, patch.grid)
-    near_place = -signed_mm(place, patch.grid) <= own.around_mm + error_mm
+    away_mm = -signed_mm(place, patch.grid)
+    near_place = away_mm <= own.around_mm + error_mm
     threshold = _threshold(lines, rules)
     alive = patch.liver & near_place & _alive(zone, lines, threshold, rules)
     if not lines.dims:
@@ -75,7 +76,10 @@ def find_foci(
         mask = np.asarray(parts == number)
         # Its border is half-way, like that of the zone.
         mask &= lines.excess >= _HALF * float(np.percentile(lines.excess[mask], _BRIGHT_PERCENTILE))
-        if float(lines.excess[mask].max()) >= peak and _is_nodule(mask, outside_mm, patch, rules):
+        # Where only the place's error lets the tumour have been, a focus must look like it, and not half like it.
+        beside = float(away_mm[mask].min()) > 0
+        least = max(peak, own.beside_share * (lines.expected or 0.0)) if beside else peak
+        if float(lines.excess[mask].max()) >= least and _is_nodule(mask, outside_mm, patch, rules):
             found.append(Found(mask, float(np.count_nonzero(mask)) * patch.grid.voxel_ml, lines.phases))
     return sorted(found, key=lambda focus: -focus.volume_ml)
 

@@ -136,6 +136,7 @@ class FocusRules:
         most_of_expected: No rest is looked for where chance reaches more than this share of the tumour's own excess.
         chance: How often a study may show a focus by noise alone.
         reach_mm: How far from the zone's border a focus may begin or end.
+        beside_share: Of a focus that lies beside the lesion's place, what its peak needs of the tumour's own excess.
         place_most_mm: Where the lesion's place is known no better than this, foci are unknown.
         around_mm: How far outside the lesion's place it may lie, beyond what the motion leaves open.
         rim_most_mm: A thin regular rim is at most this thick.
@@ -156,6 +157,7 @@ class FocusRules:
     most_of_expected: float
     chance: float
     reach_mm: float
+    beside_share: float
     place_most_mm: float
     around_mm: float
     rim_most_mm: float
