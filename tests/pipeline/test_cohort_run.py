@@ -187,10 +187,10 @@ def test_killed_workers_and_a_killed_command_change_no_byte(manifest: Path, tmp_
 def test_a_worker_of_slurm_does_one_study_at_a_time_with_all_its_cores(tmp_path: Path) -> None:
     path = tmp_path / "slurm.toml"
     path.write_text('jobs = 3\n[cluster]\ncores = 8\nmemory = "32GB"\nqueue = "gpu"\n[resources]\nGPU = 1\n')
-    count, options = slurm_options(path)
+    count, options = slurm_options(path, shared=tmp_path)
     assert (count, options["processes"], options["queue"]) == (3, 1, "gpu")
     assert options["worker_extra_args"] == ["--nthreads", "1", "--resources", "'GPU=1 MEMORY_GB=32'"]
-    assert options["job_script_prologue"] == ["export OMP_NUM_THREADS=8"]
+    assert options["job_script_prologue"] == [f"export DASK_CONFIG={tmp_path}/worker.yaml"]
 
 
 _SBATCH = """\
@@ -225,3 +225,4 @@ def test_a_cohort_runs_on_jobs_that_slurm_starts(
             if shutil.which("ps") and psutil.pid_exists(int(pid)):
                 os.kill(int(pid), signal.SIGTERM)
     assert ends.counts.done == 3
+    assert "OMP_NUM_THREADS" in (cohort.keys / "worker.yaml").read_text()

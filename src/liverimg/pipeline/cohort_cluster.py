@@ -7,9 +7,11 @@ the loopback address (SLURM: on the cluster's network) and speaks TLS with keys 
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +50,12 @@ _CONFIG: Final = {
     # A worker that is restarted on a busy machine may be away for longer than Dask's 15 s.
     "distributed.deploy.lost-worker-timeout": "120s",
 }
+_ENVIRON: Final = "distributed.nanny.pre-spawn-environ"
+# Dask has its workers give memory back at once, and taking it again costs a study a quarter of its time. These are the
+# values that glibc comes to by itself when it is left alone.
+_MALLOC: Final = {"MALLOC_TRIM_THRESHOLD_": 64 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
 _SLURM_KEYS: Final = ("jobs", "cluster", "resources")
+_WORKER_FILE: Final = "worker.yaml"
 _CONNECT_S: Final = 10
 
 
@@ -88,7 +95,8 @@ def local(workers: LocalWorkers) -> Iterator[Link]:
     if workers.count < 1:
         raise UsageError(f"--workers {workers.count}: expected 1 or more")
     _hush()
-    with dask.config.set(_CONFIG):
+    threads = os.environ.get("OMP_NUM_THREADS") or max(1, (os.cpu_count() or 1) // workers.count)
+    with dask.config.set({**_CONFIG, _ENVIRON: {**_MALLOC, "OMP_NUM_THREADS": threads}}):
         security = Security.temporary()
         scheduler = {
             "cls": Scheduler,
@@ -138,7 +146,7 @@ def _heal(cluster: SpecCluster, scale: Callable[[], object]) -> None:
 def _nanny(number: int, workers: LocalWorkers, security: Security) -> dict[str, Any]:
     """One worker: its share of cores and memory, and its GPU where there are any."""
     memory = workers.memory_gb * _GB if workers.memory_gb else MEMORY_LIMIT / workers.count
-    env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers.count))}
+    env = {}
     resources = {MEMORY_GB: math.floor(memory / _GB * 10) / 10}
     if workers.gpus:
         env["CUDA_VISIBLE_DEVICES"] = workers.gpus[number % len(workers.gpus)]
@@ -208,8 +216,12 @@ def slurm(path: Path, *, shared: Path, dashboard: str) -> Iterator[Link]:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise UsageError("--slurm needs dask-jobqueue; install it with: pip install 'liverimg[slurm]'") from error
-    jobs, options = slurm_options(path)
+    jobs, options = slurm_options(path, shared=shared)
     shared.mkdir(mode=0o700, exist_ok=True)
+    threads = _cores(options)
+    (shared / _WORKER_FILE).write_text(
+        json.dumps({"distributed": {"nanny": {"pre-spawn-environ": {**_MALLOC, "OMP_NUM_THREADS": threads}}}})
+    )
     _hush()
     with dask.config.set(_CONFIG):
         try:
@@ -230,7 +242,7 @@ def slurm(path: Path, *, shared: Path, dashboard: str) -> Iterator[Link]:
             )
 
 
-def slurm_options(path: Path) -> tuple[int, dict[str, Any]]:
+def slurm_options(path: Path, *, shared: Path) -> tuple[int, dict[str, Any]]:
     """How many jobs, and the options of each, with one study at a time and all of a job's cores for it.
 
     Raises:
@@ -245,7 +257,6 @@ def slurm_options(path: Path) -> tuple[int, dict[str, Any]]:
     if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
         raise UsageError(f"{path.name}: jobs is {jobs!r}, expected how many workers to ask SLURM for, such as 8")
     made = {"processes": 1, **options}
-    cores = max(1, int(made.get("cores", 1)) // int(made["processes"]))
     worker_has = dict(resources)
     if "memory" in made:
         worker_has.setdefault(MEMORY_GB, dask.utils.parse_bytes(made["memory"]) / int(made["processes"]) / _GB)
@@ -253,5 +264,12 @@ def slurm_options(path: Path) -> tuple[int, dict[str, Any]]:
     made["worker_extra_args"] = [
         *made.get("worker_extra_args", ()), "--nthreads", "1", *(["--resources", f"'{told}'"] if told else []),
     ]  # fmt: skip
-    made["job_script_prologue"] = [f"export OMP_NUM_THREADS={cores}", *made.get("job_script_prologue", ())]
+    # Read by the workers' own Dask; JSON is YAML.
+    told = f"export DASK_CONFIG={shlex.quote(str((shared / _WORKER_FILE).absolute()))}"
+    made["job_script_prologue"] = [told, *made.get("job_script_prologue", ())]
     return jobs, made
+
+
+def _cores(options: Mapping[str, Any]) -> int:
+    """Cores of each worker."""
+    return max(1, int(options.get("cores", 1)) // int(options["processes"]))
