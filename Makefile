@@ -28,7 +28,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(PARALLEL) -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q $(PARALLEL) -o timeout=1200 -m slow
 
 check: setup format lint types imports
 	$(BIN)/python -m pytest -q -m "not slow" --cov --cov-report=term:skip-covered

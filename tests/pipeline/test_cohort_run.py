@@ -1,7 +1,6 @@
 """Real worker processes: a study that kills them takes no other along; killed and started again, the same bytes."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from liverimg.dicom.write import SeriesHeader, StudyHeader, uid_from, write_seri
 from liverimg.files import nifti, records
 from liverimg.files.tables import structure_styles
 from liverimg.pipeline import cohort_cluster, cohort_drive
-from liverimg.pipeline.cohort_cluster import LocalWorkers, local, slurm, slurm_options
+from liverimg.pipeline.cohort_cluster import LocalWorkers, local
 from liverimg.pipeline.cohort_drive import Drive, Limits
 from liverimg.pipeline.cohort_ends import Counts, Ends
 from liverimg.pipeline.cohort_folder import CohortFolder
@@ -83,7 +82,7 @@ def test_a_study_that_kills_its_worker_takes_no_other_along(
 def test_a_worker_that_dask_gives_up_is_started_again(cohort: CohortFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cohort_drive, "work", deadly_work())
     # Dask closes the nanny before it has its worker back, as on a machine that is too busy to start one in time.
-    monkeypatch.setitem(cohort_cluster._CONFIG, "distributed.deploy.lost-worker-timeout", "0s")
+    monkeypatch.setitem(cohort_cluster.CONFIG, "distributed.deploy.lost-worker-timeout", "0s")
     monkeypatch.setattr(cohort_drive, "_HEAL_S", 2.0)
     ends = Ends(cohort, 3, Quiet())
     with local(LocalWorkers(1, dashboard="")) as link:
@@ -179,50 +178,3 @@ def test_killed_workers_and_a_killed_command_change_no_byte(manifest: Path, tmp_
     again = subprocess.run([*told, "--json"], check=False, capture_output=True, text=True)
     assert f'"fresh": {COUNT}' in again.stdout
     assert results(out) == results(serial)
-
-
-# ---- SLURM, played by a script ----
-
-
-def test_a_worker_of_slurm_does_one_study_at_a_time_with_all_its_cores(tmp_path: Path) -> None:
-    path = tmp_path / "slurm.toml"
-    path.write_text('jobs = 3\n[cluster]\ncores = 8\nmemory = "32GB"\nqueue = "gpu"\n[resources]\nGPU = 1\n')
-    count, options = slurm_options(path, shared=tmp_path)
-    assert (count, options["processes"], options["queue"]) == (3, 1, "gpu")
-    assert options["worker_extra_args"] == ["--nthreads", "1", "--resources", "'GPU=1 MEMORY_GB=32'"]
-    assert options["job_script_prologue"] == [f"export DASK_CONFIG={tmp_path}/worker.yaml"]
-
-
-_SBATCH = """\
-#!/bin/sh
-cd "{folder}" || exit 1
-nohup sh "$1" >job.out 2>&1 &
-echo $! >>jobs
-echo "Submitted batch job $!"
-"""
-
-
-@pytest.mark.slow
-def test_a_cohort_runs_on_jobs_that_slurm_starts(
-    cohort: CohortFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, text in (("sbatch", _SBATCH), ("scancel", '#!/bin/sh\nkill "$@" 2>/dev/null\n')):
-        (tmp_path / name).write_text(text.format(folder=tmp_path))
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    path = tmp_path / "slurm.toml"
-    path.write_text(
-        'jobs = 1\n[cluster]\ncores = 1\nmemory = "2GB"\ninterface = "lo"\n'
-        f'log_directory = "{tmp_path}"\nlocal_directory = "{tmp_path}"\n'
-    )
-    monkeypatch.setattr(cohort_drive, "work", deadly_work())
-    ends = Ends(cohort, 3, Quiet())
-    try:
-        with slurm(path, shared=cohort.keys, dashboard="") as link:
-            Drive(jobs("a", "b", "c"), link, ends, Limits()).through()
-    finally:
-        for pid in (tmp_path / "jobs").read_text().split():
-            if shutil.which("ps") and psutil.pid_exists(int(pid)):
-                os.kill(int(pid), signal.SIGTERM)
-    assert ends.counts.done == 3
-    assert "OMP_NUM_THREADS" in (cohort.keys / "worker.yaml").read_text()

@@ -136,7 +136,9 @@ def _cluster(workers: Workers, cohort: CohortFolder) -> Iterator[Any]:
     if workers.scheduler is not None:
         opened = cluster.remote(workers.scheduler)
     elif workers.slurm is not None:
-        opened = cluster.slurm(workers.slurm, shared=cohort.keys, dashboard=workers.dashboard)
+        from liverimg.pipeline.cohort_slurm import slurm
+
+        opened = slurm(workers.slurm, shared=cohort.keys, dashboard=workers.dashboard)
     else:
         count = workers.count or max(1, (os.cpu_count() or 1) // 2)
         opened = cluster.local(cluster.LocalWorkers(count, workers.dashboard, gpus=cluster.visible_gpus()))

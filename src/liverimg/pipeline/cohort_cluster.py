@@ -1,4 +1,4 @@
-"""Where the workers of a cohort come from: this machine, a SLURM cluster, or a Dask scheduler that runs already.
+"""Where the workers of a cohort come from: this machine or a Dask scheduler that runs already (SLURM: cohort_slurm).
 
 Each is a context that gives a link, by which a client connects and workers that are gone are started again. A process
 does one study at a time. Whoever can talk to a Dask scheduler can run code as its user: what is started here listens on
@@ -7,17 +7,14 @@ the loopback address (SLURM: on the cluster's network) and speaks TLS with keys 
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
-import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import dask
@@ -25,15 +22,14 @@ from distributed import Client, Nanny, Scheduler, Security, SpecCluster, Status
 from distributed.system import MEMORY_LIMIT
 
 from liverimg.core.errors import PeerError, UsageError
-from liverimg.files.tables import read_toml
 from liverimg.pipeline.cohort_job import GPU, MEMORY_GB
 
 _LOOPBACK: Final = "127.0.0.1"
-_ANY_PORT: Final = f"{_LOOPBACK}:0"
-_GB: Final = 1e9
+ANY_PORT: Final = f"{_LOOPBACK}:0"
+GB: Final = 1e9
 # Results lie on disk; what a worker keeps in memory is the study that it is at. There is nothing to spill, and a worker
 # that pauses because libraries did not give memory back would never go on.
-_CONFIG: Final = {
+CONFIG: Final = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.work-stealing": False,
     "distributed.worker.memory.target": False,
@@ -53,10 +49,9 @@ _CONFIG: Final = {
 _ENVIRON: Final = "distributed.nanny.pre-spawn-environ"
 # Dask has its workers give memory back at once, and taking it again costs a study a quarter of its time. These are the
 # values that glibc comes to by itself when it is left alone.
-_MALLOC: Final = {"MALLOC_TRIM_THRESHOLD_": 64 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
-_SLURM_KEYS: Final = ("jobs", "cluster", "resources")
-_WORKER_FILE: Final = "worker.yaml"
+MALLOC: Final = {"MALLOC_TRIM_THRESHOLD_": 64 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
 _CONNECT_S: Final = 10
+_OVER: Final = (Status.closed, Status.failed)
 
 
 @dataclass(frozen=True)
@@ -94,9 +89,9 @@ def local(workers: LocalWorkers) -> Iterator[Link]:
     """Worker processes on this machine, each restarted when it dies; with this process they end too."""
     if workers.count < 1:
         raise UsageError(f"--workers {workers.count}: expected 1 or more")
-    _hush()
+    hush()
     threads = os.environ.get("OMP_NUM_THREADS") or max(1, (os.cpu_count() or 1) // workers.count)
-    with dask.config.set({**_CONFIG, _ENVIRON: {**_MALLOC, "OMP_NUM_THREADS": threads}}):
+    with dask.config.set({**CONFIG, _ENVIRON: {**MALLOC, "OMP_NUM_THREADS": threads}}):
         security = Security.temporary()
         scheduler = {
             "cls": Scheduler,
@@ -106,7 +101,7 @@ def local(workers: LocalWorkers) -> Iterator[Link]:
                 "security": security,
                 "dashboard": bool(workers.dashboard),
                 # Dask serves something there even without its pages: then where nobody looks, and not to the network.
-                "dashboard_address": workers.dashboard or _ANY_PORT,
+                "dashboard_address": workers.dashboard or ANY_PORT,
             },
         }
         spec = {n: {"cls": Nanny, "options": _nanny(n, workers, security)} for n in range(workers.count)}
@@ -115,29 +110,30 @@ def local(workers: LocalWorkers) -> Iterator[Link]:
             cluster.worker_spec.update(spec)
             link = Link(
                 lambda: Client(cluster, security=security, set_as_default=False),
-                lambda: _heal(cluster, lambda: cluster.scale(workers.count)),
+                lambda: heal(cluster, lambda: cluster.scale(workers.count)),
             )
             link.heal()
             yield link
 
 
-def _hush() -> None:
+def hush() -> None:
     """Silences what Dask logs in this process: of a scheduler that went away we tell in our own words."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("distributed", "tornado")]
     for name in (*names, "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def _heal(cluster: SpecCluster, scale: Callable[[], object]) -> None:
-    """Starts workers that Dask has given up.
+def heal(cluster: SpecCluster, scale: Callable[[], object], ended: Collection[str] = ()) -> None:
+    """Starts workers that Dask has given up, and those whose names are known to have ended.
 
     A nanny restarts its worker, but not one that dies while it starts; and the cluster forgets a worker that was away
     for long. Both would leave fewer and fewer workers, and in the end none.
     """
 
     async def forget() -> None:
-        for name in [n for n, w in cluster.workers.items() if w.status in (Status.closed, Status.failed)]:
-            del cluster.workers[name]
+        for name in [n for n, w in cluster.workers.items() if n in ended or w.status in _OVER]:
+            # Dask does not close as long as it holds one for neither closed nor failed.
+            cluster.workers.pop(name).status = Status.failed
 
     cluster.sync(forget)
     scale()
@@ -145,9 +141,9 @@ def _heal(cluster: SpecCluster, scale: Callable[[], object]) -> None:
 
 def _nanny(number: int, workers: LocalWorkers, security: Security) -> dict[str, Any]:
     """One worker: its share of cores and memory, and its GPU where there are any."""
-    memory = workers.memory_gb * _GB if workers.memory_gb else MEMORY_LIMIT / workers.count
+    memory = workers.memory_gb * GB if workers.memory_gb else MEMORY_LIMIT / workers.count
     env = {}
-    resources = {MEMORY_GB: math.floor(memory / _GB * 10) / 10}
+    resources = {MEMORY_GB: math.floor(memory / GB * 10) / 10}
     if workers.gpus:
         env["CUDA_VISIBLE_DEVICES"] = workers.gpus[number % len(workers.gpus)]
         resources[GPU] = 1
@@ -159,7 +155,7 @@ def _nanny(number: int, workers: LocalWorkers, security: Security) -> dict[str, 
         "memory_limit": int(memory),
         "resources": resources,
         "dashboard": False,
-        "dashboard_address": _ANY_PORT,
+        "dashboard_address": ANY_PORT,
         "env": env,
         "silence_logs": logging.CRITICAL,
     }
@@ -194,82 +190,6 @@ def remote(address: str) -> Iterator[Link]:
                 f"no Dask scheduler answers at {address} ({type(error).__name__}); start one, or mend the address"
             ) from error
 
-    _hush()
+    hush()
     with dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_S}s"}):
         yield Link(connect)
-
-
-@contextmanager
-def slurm(path: Path, *, shared: Path, dashboard: str) -> Iterator[Link]:
-    """Workers that SLURM starts as jobs of its own.
-
-    Args:
-        path: TOML: ``jobs``, a table ``cluster`` with options of ``dask_jobqueue.SLURMCluster``, and a table
-            ``resources`` of what each worker has, such as ``GPU = 1``.
-        shared: Folder that all nodes see, for the keys of this run.
-        dashboard: Address of Dask's pages; empty for none.
-
-    Raises:
-        UsageError: The file is not as expected, or dask-jobqueue is not installed.
-    """
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise UsageError("--slurm needs dask-jobqueue; install it with: pip install 'liverimg[slurm]'") from error
-    jobs, options = slurm_options(path, shared=shared)
-    shared.mkdir(mode=0o700, exist_ok=True)
-    threads = _cores(options)
-    (shared / _WORKER_FILE).write_text(
-        json.dumps({"distributed": {"nanny": {"pre-spawn-environ": {**_MALLOC, "OMP_NUM_THREADS": threads}}}})
-    )
-    _hush()
-    with dask.config.set(_CONFIG):
-        try:
-            cluster = SLURMCluster(
-                security=True,
-                shared_temp_directory=str(shared),
-                silence_logs=logging.CRITICAL,
-                scheduler_options={"dashboard": bool(dashboard), "dashboard_address": dashboard or _ANY_PORT},
-                **options,
-            )
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{path.name}: SLURMCluster does not take these options: {error}") from error
-        with cluster:
-            cluster.scale(jobs=jobs)
-            yield Link(
-                lambda: Client(cluster, set_as_default=False),
-                lambda: _heal(cluster, lambda: cluster.scale(jobs=jobs)),
-            )
-
-
-def slurm_options(path: Path, *, shared: Path) -> tuple[int, dict[str, Any]]:
-    """How many jobs, and the options of each, with one study at a time and all of a job's cores for it.
-
-    Raises:
-        UsageError: The file is not as expected.
-    """
-    table = read_toml(path)
-    unknown = sorted(set(table) - set(_SLURM_KEYS))
-    options, resources = table.get("cluster"), table.get("resources", {})
-    if unknown or not isinstance(options, Mapping) or not isinstance(resources, Mapping):
-        raise UsageError(f"{path.name}: expected jobs, a table [cluster] and, if needed, a table [resources]")
-    jobs = table.get("jobs")
-    if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
-        raise UsageError(f"{path.name}: jobs is {jobs!r}, expected how many workers to ask SLURM for, such as 8")
-    made = {"processes": 1, **options}
-    worker_has = dict(resources)
-    if "memory" in made:
-        worker_has.setdefault(MEMORY_GB, dask.utils.parse_bytes(made["memory"]) / int(made["processes"]) / _GB)
-    told = " ".join(f"{name}={value:g}" for name, value in worker_has.items())
-    made["worker_extra_args"] = [
-        *made.get("worker_extra_args", ()), "--nthreads", "1", *(["--resources", f"'{told}'"] if told else []),
-    ]  # fmt: skip
-    # Read by the workers' own Dask; JSON is YAML.
-    told = f"export DASK_CONFIG={shlex.quote(str((shared / _WORKER_FILE).absolute()))}"
-    made["job_script_prologue"] = [told, *made.get("job_script_prologue", ())]
-    return jobs, made
-
-
-def _cores(options: Mapping[str, Any]) -> int:
-    """Cores of each worker."""
-    return max(1, int(options.get("cores", 1)) // int(options["processes"]))
