@@ -1,11 +1,13 @@
 """What a cohort costs beside the bare pipeline: processor time for a study, studies an hour by workers, memory.
 
-Usage: ``python benchmarks/cohort_throughput.py --work DIR [--studies N] [--workers 1 2 ...] [--sample]``
+Usage: ``python benchmarks/cohort_throughput.py --work DIR [--studies N] [--workers 1 2 ...] [--repeats N] [--sample]``
 
 Every run takes some studies and then more of them; the difference, divided by the number of studies between, is the
-cost of a study without what is paid once (imports, starting workers). Processor time is that of the command with all
-the processes it started, tables and page included; rate and memory come from the cohort's log. ``--sample`` also takes
-the sample study (four volumes of 352 x 352) with given labels and by the model, for planning.
+cost of a study without what is paid once (imports, starting workers). Bare pipeline and cohorts take turns, each turn
+gives a ratio, and the median of the ratios is told with their range: what else the machine does hits all alike.
+Processor time is that of the command with all the processes it started, tables and page included; rate and memory come
+from the cohort's log. ``--sample`` also takes the sample study (four volumes of 352 x 352) with given labels and by the
+model, for planning.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from collections import defaultdict
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 from cohort_studies import write_manifest
 from liverimg.pipeline.cohort_manifest import Defaults, plan
@@ -106,7 +109,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=24)
     parser.add_argument("--people", type=int, default=4)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--sample", action="store_true", help="also the sample study")
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -117,14 +120,17 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     manifest = work / "timed.csv"
     write_manifest(manifest, work / "studies", count=given.studies, people=given.people)
+    more: dict[int, list[float]] = defaultdict(list)
     for _ in range(given.repeats):
         alone, _ = per_study(work, manifest, given.studies)
         print(f"bare pipeline: {alone:.3f} s of processor time for a study", flush=True)
         for count in given.workers:
             together, wall = per_study(work, manifest, given.studies, "--workers", str(count))
-            more = 100 * (together / alone - 1)
-            print(f"{count} workers: {together:.3f} s ({more:+.1f} %), {wall:.2f} s of wall time")
+            more[count].append(100 * (together / alone - 1))
+            print(f"{count} workers: {together:.3f} s ({more[count][-1]:+.1f} %), {wall:.2f} s of wall time")
             print(f"{count} workers: {of_log(work / 'out')}", flush=True)
+    for count, shares in more.items():
+        print(f"{count} workers: {median(shares):+.1f} % (median of {min(shares):+.1f} to {max(shares):+.1f})")
     if given.sample:
         sample(work)
 

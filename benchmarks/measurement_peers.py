@@ -31,7 +31,8 @@ from liverimg.files.tables import read_table
 from liverimg.measure.axial import farthest
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.survey import survey
-from measurement_scenes import FAMILIES, SLICES_MM, TUMOUR, VESSEL, distance_scene, size_scene
+from measurement_beside import distance_scene
+from measurement_scenes import FAMILIES, SLICES_MM, TUMOUR, VESSEL, size_scene
 from measurement_study import add_shrink, large_study
 from measurement_truth import measured
 

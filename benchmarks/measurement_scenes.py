@@ -22,12 +22,13 @@ FAMILIES = ("ball", "ellipsoid", "superellipsoid", "lobulated")
 SLICES_MM = (1.0, 2.0, 3.0, 4.0, 5.0)
 IN_PLANE_MM = (0.8, 0.7)
 TUMOUR, VESSEL, BODY = 2, 3, 23
+LEAST_ML = 0.06
 _POINTS = 8_000
 _UP = np.array([0.0, 0.0, 1.0])
 
 
 @cache
-def _sphere():
+def unit_sphere():
     """Evenly spread unit vectors and the triangles between them."""
     z = 1 - (2 * np.arange(_POINTS) + 1) / _POINTS
     ring, angle = np.sqrt(1 - z * z), np.pi * (3 - np.sqrt(5)) * np.arange(_POINTS)
@@ -64,18 +65,18 @@ class StarBody:
     @property
     def surface(self):
         """Points spread over the surface, (n, 3), and its triangles."""
-        unit, faces = _sphere()
+        unit, faces = unit_sphere()
         return self.centre + (unit * self.radius(unit)[:, None]) @ self.stretch.T, faces
 
     @property
     def volume_ml(self):
-        unit, _ = _sphere()
+        unit, _ = unit_sphere()
         return float(abs(np.linalg.det(self.stretch)) * 4 / 3 * np.pi * (self.radius(unit) ** 3).mean() / 1000)
 
     @property
     def area_mm2(self):
         # Triangles cut corners: by as much as those of the unit sphere, to first order.
-        return _area(*self.surface) * 4 * np.pi / _area(*_sphere())
+        return _area(*self.surface) * 4 * np.pi / _area(*unit_sphere())
 
 
 def _area(points, faces):
@@ -94,7 +95,7 @@ def random_body(rng, family, *, low_mm=5.0, high_mm=22.0):
         towards = rng.normal(size=(int(rng.integers(2, 6)), 3))
         bumps = tuple((t / np.linalg.norm(t), rng.uniform(-0.15, 0.3), rng.uniform(0.1, 0.3)) for t in towards)
         body = StarBody(family, turn @ np.diag(axes), bumps=bumps)
-        largest = float(body.radius(_sphere()[0]).max())
+        largest = float(body.radius(unit_sphere()[0]).max())
         return StarBody(family, turn @ np.diag(axes / largest), bumps=bumps)
     return StarBody(family, turn @ np.diag(axes))
 
@@ -191,6 +192,8 @@ def true_sizes(body, grid):
         if length > best[0]:
             best = (length, ends, pieces, plane)
     long_mm, ends, pieces, plane = best
+    if ends is None:
+        return {}
     short_mm = _widest_across(pieces, (ends[1] - ends[0]) / long_mm)
     fine = [p for p in np.linspace(plane - 1, plane + 1, 9) if heights.min() + 0.05 < p < heights.max() - 0.05]
     any_mm = max(_farthest_mm(_section(points, faces, heights, p, basis).reshape(-1, 2))[0] for p in fine)
@@ -209,9 +212,9 @@ def true_sizes(body, grid):
     }
 
 
-def size_scene(rng, family, slices_mm):
+def size_scene(rng, family, slices_mm, *, low_mm=5.0, high_mm=22.0):
     """A label map with one body, and its true sizes."""
-    body = random_body(rng, family)
+    body = random_body(rng, family, low_mm=low_mm, high_mm=high_mm)
     points, _ = body.surface
     grid = random_grid(rng, points.min(axis=0) - 2, points.max(axis=0) + 2, slices_mm=slices_mm)
     array = np.zeros(grid.shape, np.uint8)
@@ -219,60 +222,12 @@ def size_scene(rng, family, slices_mm):
     return LabelMap(array, grid, {Structure.TUMOUR: TUMOUR}), true_sizes(body, grid)
 
 
-def _gap_to_tube(points, start, end, radius_mm):
-    along = end - start
-    share = np.clip((points - start) @ along / (along @ along), 0, 1)
-    return np.linalg.norm(points - start - share[..., None] * along, axis=-1) - radius_mm
-
-
-def distance_scene(rng, family, slices_mm):
-    """A body and a straight vessel beside it, and the true gap between them."""
-    body = random_body(rng, family, high_mm=15.0)
-    points, _ = body.surface
-    turn = Rotation.random(random_state=int(rng.integers(2**31))).as_matrix()
-    radius, gap = rng.choice([1.5, 2.5, 4.0, 7.0]), rng.uniform(2, 18)
-    foot = turn[1] * ((points @ turn[1]).max() + radius + gap) + turn[0] * rng.uniform(-4, 4)
-    start, end = foot - turn[0] * rng.uniform(5, 20), foot + turn[0] * rng.uniform(5, 20)
-    truth = float(_gap_to_tube(points, start, end, radius).min())
-    low = np.minimum(np.minimum(start, end) - radius, points.min(axis=0))
-    high = np.maximum(np.maximum(start, end) + radius, points.max(axis=0))
-    # Wide enough that the edge of the image is always farther than the vessel.
-    grid = random_grid(rng, low - truth - 4, high + truth + 4, slices_mm=slices_mm)
-    array = np.zeros(grid.shape, np.uint8)
-    ends = np.stack([start, end])
-    draw(array, grid, VESSEL, lambda at: _gap_to_tube(at, start, end, radius) <= 0,
-         ends.min(axis=0) - radius, ends.max(axis=0) + radius)  # fmt: skip
-    draw(array, grid, TUMOUR, body.holds, points.min(axis=0), points.max(axis=0))
-    labels = LabelMap(array, grid, {Structure.TUMOUR: TUMOUR, Structure.HEPATIC_VEIN: VESSEL})
-    return labels, {"distance_to_hepatic_vein": truth}
-
-
-def depth_scene(rng, family, slices_mm):
-    """A body within a round trunk, off its axis: on the axis the deepest point is the tip of a cone."""
-    trunk_mm = rng.uniform(36, 50)
-    body = random_body(rng, family, high_mm=10.0)
-    reach = float(np.linalg.norm(body.surface[0], axis=1).max())
-    away, angle = rng.uniform(reach + 3, trunk_mm - reach - 4), rng.uniform(0, 2 * np.pi)
-    shift = np.array([away * np.cos(angle), away * np.sin(angle), rng.uniform(-3, 3)])
-    body = StarBody(body.family, body.stretch, body.exponent, body.bumps, shift)
-    points, _ = body.surface
-    depth = trunk_mm - np.hypot(points[:, 0], points[:, 1])
-    # Tall enough that the nearest skin is never beyond the last slice.
-    tall = reach + 6
-    grid = random_grid(rng, (-trunk_mm - 6, -trunk_mm - 6, -tall), (trunk_mm + 6, trunk_mm + 6, tall),
-                       slices_mm=slices_mm, tilt=0.15)  # fmt: skip
-    at = centres(grid)
-    array = np.where(at[..., 0] ** 2 + at[..., 1] ** 2 <= trunk_mm**2, BODY, 0).astype(np.uint8)
-    draw(array, grid, TUMOUR, body.holds, points.min(axis=0), points.max(axis=0))
-    unit = _sphere()[0]
-    weight = body.radius(unit)
-    centroid = shift + body.stretch @ ((unit * weight[:, None] ** 4).mean(axis=0) * 3 / 4 / (weight**3).mean())
-    truth = {
-        "depth_from_skin_near": float(depth.min()),
-        "depth_from_skin_centre": float(trunk_mm - np.hypot(*centroid[:2])),
-        "depth_from_skin_far": float(depth.max()),
-    }
-    return LabelMap(array, grid, {Structure.TUMOUR: TUMOUR, Structure.BODY: BODY}), truth
-
-
-SCENES = {"size": size_scene, "distance": distance_scene, "depth": depth_scene}
+def small_scene(rng, family, slices_mm):
+    """The same with a body of 4 to 12 mm that two slices cross and that is large enough to be reported."""
+    while True:
+        # On thick slices no smaller body is met by two of them.
+        low = max(2.2, 0.75 * slices_mm)
+        labels, truths = size_scene(rng, family, slices_mm, low_mm=low, high_mm=max(6.0, 1.5 * slices_mm))
+        found = np.flatnonzero((labels.array > 0).any(axis=(1, 2)))
+        if len(found) > 1 and np.count_nonzero(labels.array) * labels.grid.voxel_ml > LEAST_ML:
+            return labels, truths

@@ -1,11 +1,12 @@
 """Bias and coverage of the measurements on random bodies with known measures.
 
-    python benchmarks/measurement_truth.py [--scenes 30] [--seed 2] [--kind size distance depth] [--json FILE]
+    python benchmarks/measurement_truth.py [--scenes 30] [--seed 2] [--kind size small distance tube depth]
 
 Prints for each quantity and slice spacing: number of scenes, mean error in voxels (pitch of the grid along the
 measured line; for volumes, areas and sphericity per cent), the share of truths that the stated 95 % band held, and
-the mean half width of the band in the same unit. ``--scenes`` is the number per family of bodies and slice spacing.
-Seed 1 is what the constants in ``measure.toml`` were fitted to (``measurement_calibration.py``): use another one.
+the mean half width of the band in the same unit; ``!`` where that share lies outside 93 to 97 % by more than chance
+(two-sided binomial, 5 %). ``--json`` keeps the rows. ``--scenes`` is the number per family of bodies and slice spacing.
+The constants in ``measure.toml`` were fitted to seeds 1, 7 and 8 (``measurement_calibration.py``): use another.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binom
 
 from liverimg.core.labels import LabelQuality
 from liverimg.core.measurement import Measurement
@@ -22,18 +24,24 @@ from liverimg.files.tables import read_table
 from liverimg.measure.band import direction
 from liverimg.measure.depth import measure_depth
 from liverimg.measure.form import measure_form
+from liverimg.measure.lattice import Lattice
 from liverimg.measure.nearness import measure_nearness
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.size import measure_size
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.surface import pitch_mm
-from measurement_scenes import FAMILIES, SCENES, SLICES_MM
+from measurement_beside import SCENES
+from measurement_scenes import FAMILIES, SLICES_MM
 
-CALIBRATION_SEED = 1
+CALIBRATION_SEEDS = (1, 7, 8)
+# Truths that another quantity's band is held against.
+ANSWERED_BY = {"any_plane": "axial_long_diameter", "distance_to_tube": "distance_to_hepatic_vein"}
 EXACT = LabelQuality("external")
 MEASURES = {
     "size": (measure_size, measure_form),
+    "small": (measure_size, measure_form),
     "distance": (measure_nearness,),
+    "tube": (measure_nearness,),
     "depth": (measure_depth,),
 }
 
@@ -57,6 +65,24 @@ def unit_of_error(quantity, subject):
     return pitch_mm(subject.lesion.grid, spacing, direction(start, end))
 
 
+def scales(quantity, subject):
+    """What the formula of the band takes, for the calibration."""
+    grid, axial = subject.lesion.grid, subject.axial
+    lattice = Lattice.of(grid, grid.spacing_mm)
+    along = np.zeros(3)
+    if quantity.name == "craniocaudal_extent":
+        along = np.array([0.0, 0.0, 1.0])
+    elif quantity.unit == "mm" and quantity.name != "maximum_3d_diameter":
+        along = direction(*(p.lps_mm for p in quantity.evidence[:2]))
+    return {
+        "pixel_mm": lattice.pixel_mm,
+        "slice_mm": lattice.slice_mm,
+        "rise": abs(float(lattice.stack_lps @ along)),
+        "area_mm2": subject.surface.area_mm2,
+        "short_mm": [axial.short_mm, *axial.short_range_mm],
+    }
+
+
 def rows_of(kind, *, scenes, seed, settings, families=FAMILIES):
     """One row per scene and quantity: everything that the tables and the calibration need."""
     rows = []
@@ -68,7 +94,7 @@ def rows_of(kind, *, scenes, seed, settings, families=FAMILIES):
                 labels, truths = SCENES[kind](rng, family, slices_mm)
                 found, subject = measured(labels, kind, settings)
                 for name, truth in truths.items():
-                    quantity = found["axial_long_diameter" if name == "any_plane" else name]
+                    quantity = found[ANSWERED_BY.get(name, name)]
                     if not isinstance(quantity, Measurement):
                         continue
                     rows.append(
@@ -83,6 +109,7 @@ def rows_of(kind, *, scenes, seed, settings, families=FAMILIES):
                             "unit": unit_of_error(quantity, subject),
                             "voxels": int(subject.lesion.mask.sum()),
                             "slices": int(subject.lesion.mask.shape[0]),
+                            **scales(quantity, subject),
                         }
                     )
     return rows
@@ -94,6 +121,15 @@ def summary(rows):
     held = np.array([r["low"] - 1e-9 <= r["truth"] <= r["high"] + 1e-9 for r in rows])
     half = np.array([(r["high"] - r["low"]) / 2 / r["unit"] for r in rows])
     return len(rows), float(error.mean()), float(held.mean()), float(half.mean()), float(np.abs(error).max())
+
+
+def as_stated(count, held):
+    """Whether a share of that many lies within 93 to 97 %, or outside by no more than chance."""
+    if 0.93 <= held <= 0.97:
+        return True
+    number, limit = round(count * held), 0.93 if held < 0.93 else 0.97
+    tail = binom.cdf(number, count, limit) if held < 0.93 else binom.sf(number - 1, count, limit)
+    return bool(tail >= 0.025)
 
 
 def print_table(rows):
@@ -110,7 +146,8 @@ def print_table(rows):
             if some:
                 count, bias, held, half, worst = summary(some)
                 shown = name if words == "all" else ""
-                print(f"{shown:26}{words:>16}{count:>8}{bias:>+8.3f}{held:>8.1%}{half:>8.2f}{worst:>8.2f}")
+                mark = "" if as_stated(count, held) else " !"
+                print(f"{shown:26}{words:>16}{count:>8}{bias:>+8.3f}{held:>8.1%}{half:>8.2f}{worst:>8.2f}{mark}")
 
 
 def print_markdown(rows):
@@ -124,8 +161,11 @@ def print_markdown(rows):
     for name, own in by_name.items():
         count, bias, held, half, _ = summary(own)
         unit = "" if name.endswith(("diameter", "extent", "plane")) or name.startswith(("dist", "depth")) else " %"
-        each = [f"{summary([r for r in own if r['slices_mm'] == s])[2]:.0%}" for s in SLICES_MM]
-        shown = "`axial_long_diameter`, against any plane" if name == "any_plane" else f"`{name}`"
+        each = []
+        for spacing in SLICES_MM:
+            some, _, share, _, _ = summary([r for r in own if r["slices_mm"] == spacing])
+            each.append(f"{share:.0%}" if as_stated(some, share) else f"**{share:.0%}**")
+        shown = {"any_plane": "`axial_long_diameter`, against any plane"}.get(name, f"`{name}`")
         print(f"| {shown} | {count} | {bias:+.2f}{unit} | {half:.2f}{unit} | {held:.1%} | {' | '.join(each)} |")
 
 
@@ -139,8 +179,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, nargs="+", help="keep the rows here, or show those that lie there")
     chosen = parser.parse_args()
     settings = MeasureSettings.from_table(read_table("measure"))
-    if chosen.seed == CALIBRATION_SEED:
-        print("These are the scenes that the bands were fitted to: no proof. Use another seed.")
+    if chosen.seed in CALIBRATION_SEEDS:
+        print("Bands were fitted to these scenes (sizes: seeds 1, 7 and 8, the others: seed 1): no proof there.")
     if chosen.json and all(path.is_file() for path in chosen.json):
         kept = [row for path in chosen.json for row in json.loads(path.read_text())]
         (print_markdown if chosen.markdown else print_table)(kept)

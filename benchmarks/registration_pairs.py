@@ -5,64 +5,28 @@ other coordinates, turned, breathed by 5 to 25 mm, bent by smooth pushes, at tim
 before or with a zone that has shrunk. What would make the task easier than it is on patients is taken away: tissue has
 no lasting texture (it is drawn anew for each look), a third of the people has few vessels, outlines are off by smooth
 errors of 1.5 mm, slices are 1 to 5 mm apart and differ, the phase differs in half of the pairs, and a third of the
-later outlines leaves the zone out, as a model may do.
+later outlines leaves the zone out, as a model may do. On MR each look has shading and a scale of signal of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from liverimg.core.grid import Grid
-from liverimg.core.labels import Structure
-from liverimg.core.study import Modality, Phase
 from liverimg.core.volume import Quantity, Volume
-from liverimg.files.tables import read_table
-from liverimg.phantom.contrast import Contrast, Look
 from liverimg.phantom.deformation import Deformation, Push, Squeeze
-from liverimg.phantom.people import build_scene, random_person
-from liverimg.phantom.render import image, labels, layers
-from liverimg.phantom.scene import Scene, Solid
 from liverimg.phantom.solids import Ellipsoid, rotation
+from registration_bodies import BEYOND_MM, FINE_MM, Body
 
 SLICES_MM = (1.0, 1.5, 2.5, 3.0, 5.0)
-FINE_MM = 1.5
 _IN_PLANE_MM = 1.3
-_BEYOND_MM = 24.0
-_LIVER = (
-    Structure.LIVER,
-    Structure.TUMOUR,
-    Structure.HEPATIC_VEIN,
-    Structure.PORTAL_VEIN,
-    Structure.BILE_DUCT,
-)
-_TEXTURE_HU = 4.0
-_ZONE_HU, _CORE_HU = 40.0, 58.0  # as the phantom's table has them
-
-
-@dataclass(frozen=True, eq=False)
-class Body:
-    """A body as built, on fine cubes, without noise.
-
-    Attributes:
-        grid: Of all arrays.
-        images: HU by phase; two of each where a real body gives two with noise of their own.
-        fluid: The portal venous image with ascites, for people; None without.
-        signed_mm: Signed distance to the liver's surface, outside positive.
-        tumours: By name.
-        few_vessels: For tables.
-        noisy: Whether the images have their own noise already.
-    """
-
-    grid: Grid
-    images: Mapping[str, np.ndarray] = field(repr=False)
-    signed_mm: np.ndarray = field(repr=False)
-    tumours: Mapping[str, Ellipsoid]
-    few_vessels: bool = False
-    noisy: bool = False
+_TEXTURE = {Quantity.HU: 4.0, Quantity.MR_SIGNAL: 9.0}  # standard deviation in the liver, likewise
+_ZONE = {Quantity.HU: (40.0, 58.0), Quantity.MR_SIGNAL: (330.0, 390.0)}  # rim and core, as the phantom's table has them
+_SHADING, _SHADING_MM = 0.12, 90.0  # of an MR coil, standard deviation as a share of the signal and its size
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +44,9 @@ class Pair:
             tumour moves rigidly.
         offset_mm: Of the later examination's coordinates.
         facts: What was drawn, for tables.
+        shapes: The tumours in the body as built.
+        zones: The ablation zones there, before they shrank.
+        seen_motion: ``motion`` with the zones' shrinking.
     """
 
     earlier: Volume
@@ -91,44 +58,13 @@ class Pair:
     motion: Deformation
     offset_mm: np.ndarray
     facts: Mapping[str, object]
+    shapes: Mapping[str, Ellipsoid]
+    zones: Mapping[str, Ellipsoid]
+    seen_motion: Deformation
 
     def truth(self, points: np.ndarray) -> np.ndarray:
         """Where places of the earlier examination lie in the later one."""
         return self.motion.from_built(points, tolerance_mm=1e-4) + self.offset_mm
-
-
-def draw_body(seed: int) -> Body | None:
-    """A made person by a number; None for one without a tumour."""
-    rng = np.random.default_rng((seed, 41))
-    person = replace(random_person(seed), ascites_mm=0.0)
-    few = bool(rng.random() < 0.33)
-    if few:
-        person = replace(person, least_vessel_mm=2.2, vessel_density_mm=20.0)
-    scene = build_scene(person)
-    if not scene.lesions:
-        return None
-    grid = _grid_around(scene)
-    contrast = Contrast.from_table(read_table("phantom"), Modality.CT)
-    found = layers(scene, grid)
-    found = replace(found, texture=np.zeros(grid.shape, dtype=np.float32))
-    images = {
-        phase.value: _plain(found, contrast.looks(phase))
-        for phase in (Phase.PORTAL_VENOUS, Phase.ARTERIAL, Phase.DELAYED, Phase.UNENHANCED)
-    }
-    if rng.random() < 0.35:
-        wet = layers(build_scene(replace(person, ascites_mm=float(rng.uniform(6, 18)))), grid)
-        wet = replace(wet, texture=np.zeros(grid.shape, dtype=np.float32))
-        images["fluid"] = _plain(wet, contrast.looks(Phase.PORTAL_VENOUS))
-    drawn = labels(scene, grid, {s: n for n, s in enumerate(_LIVER, 1)}).array > 0
-    tumours = {lesion.id: lesion.shape for lesion in scene.lesions}
-    return Body(grid, images, signed_distance(drawn, grid), tumours, few)
-
-
-def signed_distance(mask: np.ndarray, grid: Grid) -> np.ndarray:
-    """Distance to the border of a mask in mm, outside positive."""
-    spacing = grid.spacing_mm
-    outside, inside = ndimage.distance_transform_edt(~mask, spacing), ndimage.distance_transform_edt(mask, spacing)
-    return np.asarray(outside - inside, dtype=np.float32)
 
 
 def draw_pair(body: Body, seed: Sequence[int], *, motion: Deformation | None = None) -> Pair:
@@ -140,7 +76,7 @@ def draw_pair(body: Body, seed: Sequence[int], *, motion: Deformation | None = N
         motion: Instead of a random one.
     """
     rng = np.random.default_rng(seed)
-    motion = draw_motion(rng, _centre(body)) if motion is None else motion
+    motion = draw_motion(rng, centre_of(body)) if motion is None else motion
     zones = {name: _zone(shape, rng) for name, shape in body.tumours.items()}
     shrink = float(rng.uniform(0.05, 0.2)) if rng.random() < 0.3 else 0.0
     squeezes = tuple(Squeeze(z.centre, shrink, 0.8 * max(z.radii)) for z in zones.values()) if shrink else ()
@@ -153,17 +89,17 @@ def draw_pair(body: Body, seed: Sequence[int], *, motion: Deformation | None = N
     there = _painted(body.images[after], body, zones)
     liver_after = np.maximum(body.signed_mm, -_depth(body, zones)) if zone_lost else body.signed_mm
     whole = replace(motion, squeezes=squeezes)
-    one = _look(body, body.images["portal_venous"], body.signed_mm, None, slices[0], noise, rng)
+    one = examination(body, body.images["portal_venous"], body.signed_mm, None, slices[0], noise, rng)
     offset = rng.normal(0, 60, 3)
-    two = _look(body, there, liver_after, whole, slices[1], noise, rng)
-    later = Volume(two[0].array, _moved_grid(two[0].grid, offset), Quantity.HU)
+    two = examination(body, there, liver_after, whole, slices[1], noise, rng)
+    later = Volume(two[0].array, _moved_grid(two[0].grid, offset), body.quantity)
     surfaces = {name: surface_points(shape) for name, shape in body.tumours.items()}
     return Pair(
         one[0],
         later,
         one[1],
         two[1],
-        {name: _drawn(shape, one[0].grid) for name, shape in body.tumours.items()},
+        {name: drawn(shape, one[0].grid) for name, shape in body.tumours.items()},
         surfaces,
         motion,
         offset,
@@ -176,12 +112,15 @@ def draw_pair(body: Body, seed: Sequence[int], *, motion: Deformation | None = N
             "zone_lost": zone_lost,
             "push_mm": motion.most_mm,
         },
+        body.tumours,
+        zones,
+        whole,
     )
 
 
-def draw_motion(rng: np.random.Generator, centre: np.ndarray) -> Deformation:
+def draw_motion(rng: np.random.Generator, centre: np.ndarray, *, turn_deg: float = 3.0) -> Deformation:
     """Breathing of 5 to 25 mm, a turn of a few degrees, and smooth bending of up to about 8 mm."""
-    degrees = rng.normal(0, 3, 3)
+    degrees = rng.normal(0, turn_deg, 3)
     breathing = rng.uniform(5, 25) * rng.choice([-1, 1])
     shift = np.array([rng.normal(0, 4), rng.normal(0, 4) - 0.3 * breathing, breathing])
     size = rng.uniform(0, 8)
@@ -201,23 +140,8 @@ def surface_points(shape: Ellipsoid, count: int = 100) -> np.ndarray:
     return np.array(shape.centre) + (sphere * np.array(shape.radii)) @ shape.frame
 
 
-def _plain(found, looks: Mapping) -> np.ndarray:
-    flat = {tissue: Look(look.mean, 0.0) for tissue, look in looks.items()}
-    return image(found, flat, background=-1000.0, noise=0.0, seed=0, blur_mm=0.0).array
-
-
-def _grid_around(scene: Scene) -> Grid:
-    part = next(p for p in scene.parts if isinstance(p, Solid) and p.shape is scene.liver)
-    axes = [np.arange(a, b, 6.0) for a, b in zip(part.low_lps_mm, part.high_lps_mm, strict=True)]
-    x, y, z = axes
-    index = np.argwhere(scene.liver(x[:, None, None], y[None, :, None], z[None, None, :]) <= 0)
-    low = np.array([axis[n] for axis, n in zip(axes, index.min(axis=0), strict=True)]) - _BEYOND_MM - 10
-    high = np.array([axis[n] for axis, n in zip(axes, index.max(axis=0), strict=True)]) + _BEYOND_MM + 10
-    count = np.ceil((high - low)[::-1] / FINE_MM).astype(int)
-    return Grid.from_axes((int(count[0]), int(count[1]), int(count[2])), spacing_mm=(FINE_MM,) * 3, origin_lps_mm=low)
-
-
-def _centre(body: Body) -> np.ndarray:
+def centre_of(body: Body) -> np.ndarray:
+    """Of its liver."""
     return body.grid.index_to_lps_mm(np.argwhere(body.signed_mm[::4, ::4, ::4] < 0).mean(axis=0) * 4)
 
 
@@ -244,16 +168,16 @@ def _painted(values: np.ndarray, body: Body, zones: Mapping[str, Ellipsoid]) -> 
     """Zones of dead tissue inside the liver, with the denser core that coagulated blood leaves."""
     out = values.astype(np.float32)
     inside = np.clip(0.5 - body.signed_mm / FINE_MM, 0, 1)
-    for share, hu in ((1.0, _ZONE_HU), (0.5, _CORE_HU)):
+    for share, value in zip((1.0, 0.5), _ZONE[body.quantity], strict=True):
         part = np.clip(0.5 - _depth(body, zones, share=share) / FINE_MM, 0, 1) * inside
         own = 0.0
         if body.noisy:  # a real image keeps its noise inside the zone
             own = values - ndimage.gaussian_filter(values, 3.0)
-        out += part * (hu + own - out)
+        out += part * (value + own - out)
     return out
 
 
-def _look(
+def examination(
     body: Body,
     values: np.ndarray,
     signed_mm: np.ndarray,
@@ -262,7 +186,17 @@ def _look(
     noise: float,
     rng: np.random.Generator,
 ) -> tuple[Volume, np.ndarray]:
-    """An examination of the body: image and outline, on slices."""
+    """An examination of the body: image and outline, on slices.
+
+    Args:
+        body: It.
+        values: Its image on the body's cubes.
+        signed_mm: Its liver there.
+        motion: From the examination to the body as built; None for none.
+        slice_mm: Distance of slices.
+        noise: Standard deviation at 2.5 mm, HU or signal.
+        rng: Of outline, texture, noise.
+    """
     grid = _exam_grid(body, motion, slice_mm, rng)
     # As wide as a slice is thick, less what the cubes have averaged already.
     sigma = np.sqrt(max(slice_mm**2 - FINE_MM**2, 0.0) / 12) / FINE_MM
@@ -278,12 +212,15 @@ def _look(
         made[k] = ndimage.map_coordinates(flat, at, order=1, mode="nearest")[0]
         inside[k] = ndimage.map_coordinates(outline, at, order=1, mode="nearest")[0] < 0
     if not body.noisy:
-        texture = _TEXTURE_HU * (0.75 * 1.5 * _waves(grid, 5.0, rng) + 0.65 * 1.5 * _waves(grid, 13.0, rng))
+        texture = _TEXTURE[body.quantity] * (0.75 * 1.5 * _waves(grid, 5.0, rng) + 0.65 * 1.5 * _waves(grid, 13.0, rng))
         # Thin slices are noisier: fewer photons a voxel. The grain is that of a smooth kernel.
         grain = rng.standard_normal(grid.shape, dtype=np.float32)
         grain = ndimage.gaussian_filter(grain, (0, 0.9 / _IN_PLANE_MM, 0.9 / _IN_PLANE_MM))
         made += texture + grain * np.float32(noise * np.sqrt(2.5 / slice_mm) / grain.std())
-    return Volume(np.rint(made).astype(np.int16), grid, Quantity.HU), inside
+    if body.quantity is Quantity.MR_SIGNAL:
+        made *= 1 + _SHADING * 1.5 * _waves(grid, _SHADING_MM, rng)
+        made = np.abs(made) * float(rng.uniform(0.5, 4))
+    return Volume(np.rint(made).astype(np.int16), grid, body.quantity), inside
 
 
 def _exam_grid(body: Body, motion: Deformation | None, slice_mm: float, rng: np.random.Generator) -> Grid:
@@ -291,8 +228,8 @@ def _exam_grid(body: Body, motion: Deformation | None, slice_mm: float, rng: np.
     places = body.grid.index_to_lps_mm(index)
     if motion is not None:
         places = motion.from_built(places[::20], tolerance_mm=0.1)
-    low = places.min(axis=0) - _BEYOND_MM - rng.uniform(0, 3, 3)
-    high = places.max(axis=0) + _BEYOND_MM
+    low = places.min(axis=0) - BEYOND_MM - rng.uniform(0, 3, 3)
+    high = places.max(axis=0) + BEYOND_MM
     spacing = np.array((slice_mm, _IN_PLANE_MM, _IN_PLANE_MM))
     count = np.ceil((high - low)[::-1] / spacing).astype(int)
     return Grid.from_axes((int(count[0]), int(count[1]), int(count[2])), spacing_mm=spacing, origin_lps_mm=low)
@@ -304,7 +241,8 @@ def _moved_grid(grid: Grid, offset: np.ndarray) -> Grid:
     return Grid(grid.shape, affine)
 
 
-def _drawn(shape: Ellipsoid, grid: Grid) -> np.ndarray:
+def drawn(shape: Ellipsoid, grid: Grid) -> np.ndarray:
+    """Voxels of a grid whose centres lie in an ellipsoid."""
     mask = np.zeros(grid.shape, dtype=bool)
     reach = max(shape.radii)
     centre, half = grid.lps_mm_to_index(shape.centre), reach / grid.spacing_mm + 1

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from liverimg.core.grid import Grid
 from liverimg.phantom.solids import Ellipsoid
-from registration_pairs import FINE_MM, Body, signed_distance
+from registration_bodies import FINE_MM, Body, signed_distance
 
 _BEYOND_MM = 34.0
 

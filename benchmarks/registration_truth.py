@@ -1,6 +1,6 @@
 """Registration of studies before and after ablation held against known motions, beside libraries in the same run.
 
-    python benchmarks/registration_truth.py [--bodies 100 114] [--pairs 2] [--peers 4] [--real ct_ircadb01]
+    python benchmarks/registration_truth.py [--bodies 100 114] [--pairs 2] [--peers 4] [--real ct_ircadb01] [--mr]
     python benchmarks/registration_truth.py --fit          # the constants of the error's bound, on bodies of its own
 
 Pairs: benchmarks/registration_pairs.py says what they are. Error of a lesion: root mean square, over points on the
@@ -24,21 +24,25 @@ import numpy as np
 
 from liverimg.core.alignment import Alignment
 from liverimg.core.motion import RigidMotion
+from liverimg.core.study import Modality
 from liverimg.files.tables import read_table
 from liverimg.registration.align import AlignRules, align
 from liverimg.registration.rigid import rigid_through
-from registration_pairs import Body, Pair, draw_body, draw_pair
+from registration_bodies import Body, draw_body
+from registration_margins import margin_row
+from registration_pairs import Pair, draw_pair
 from registration_peers import PEERS, own_parts
 from registration_real import real_body
 
 FIT_BODIES = (0, 12)
+_SMALL_MM = 5.0  # radius; on slices of 5 mm such a tumour is seen in two at most
 
 
-def body_of(seed: int, kept: Path | None) -> Body | None:
+def body_of(seed: int, kept: Path | None, modality: Modality = Modality.CT) -> Body | None:
     """A made person, from a folder where it was kept before if there is one: drawing takes ten seconds."""
-    path = None if kept is None else kept / f"{seed}.pkl"
+    path = None if kept is None else kept / f"{seed}{'' if modality is Modality.CT else '_mr'}.pkl"
     if path is None or not path.is_file():
-        body = draw_body(seed)
+        body = draw_body(seed, modality)
         if path is not None and body is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(pickle.dumps(vars(body)))
@@ -84,6 +88,7 @@ def rows_of(pair: Pair, rules: AlignRules, *, peers: bool) -> list[dict]:
         if place.motion is not None:
             row["rms"], row["most"] = errors_of(pair, place.name, place.motion)
             row["bound"] = place.error_mm
+            row |= margin_row(pair, place)
         if found.liver.motion is not None:
             row["liver_rms"] = errors_of(pair, place.name, found.liver.motion)[0]
         for name, (field, spent) in others.items():
@@ -139,7 +144,28 @@ def print_rows(title: str, rows: list[dict]) -> None:
     print(
         f"  map over the liver: bound holds {held:.1%} of places; median error {error:.2f}, median bound {bound:.2f} mm"
     )
+    _margins("smallest margin", known, "margin_true")
+    small = [r["radius_mm"] < _SMALL_MM for r in known]
+    for name, keep in ((f"tumours of {2 * _SMALL_MM:.0f} mm and more", False), ("smaller tumours", True)):
+        own = [r for r, is_small in zip(known, small, strict=True) if is_small is keep]
+        if own:
+            _margins(f"the same of {name}", own, "margin_true")
+    shrunk = [r for r in known if r["shrink"] > 0]
+    if shrunk:
+        _margins("the same of shrunk zones", shrunk, "margin_true")
+        _margins("the same against the margin before they shrank", shrunk, "margin_before_shrinking")
     print(f"  processor time: {np.mean([r['seconds'] for r in known]):.1f} s a pair")
+
+
+def _margins(name: str, rows: list[dict], truth: str) -> None:
+    off = np.array([r["margin"] - r[truth] for r in rows])
+    held = np.mean([r["margin_low"] <= r[truth] <= r["margin_high"] for r in rows])
+    half = np.median([r["margin_high"] - r["margin"] for r in rows])
+    print(
+        f"  {name}: n {len(rows)}, error median {np.median(off):+.2f}, "
+        f"size 95 % within {np.percentile(np.abs(off), 95):.2f} mm; "
+        f"in the band {held:.1%} (half width: median {half:.2f} mm)"
+    )
 
 
 def _line(name: str, rows: list[dict]) -> None:
@@ -232,6 +258,7 @@ def main() -> None:
     parser.add_argument("--pairs-real", type=int, default=8)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--keep", type=Path, help="folder in which made bodies are kept for the next run")
+    parser.add_argument("--mr", action="store_true", help="MR contrasts instead of CT's, for the made people")
     parser.add_argument("--fit", action="store_true")
     given = parser.parse_args()
     rules = AlignRules.from_table(read_table("registration"))
@@ -240,7 +267,7 @@ def main() -> None:
         return
     rows, bodies = [], []
     for seed in range(*given.bodies):
-        body = body_of(seed, given.keep)
+        body = body_of(seed, given.keep, Modality.MR if given.mr else Modality.CT)
         if body is None:
             continue
         for n in range(given.pairs):

@@ -135,10 +135,12 @@ def report(title: str, scores: list[CaseScore], *, fit: bool) -> None:
     held = np.mean([within(zone) for zone in drawn])
     print(f"  border: 95 % of it within {np.median(border):.2f} mm (median of zones), stated error holds in {held:.0%}")
     print(f"  drawn as one zone exactly when it is one: {np.mean([zone.one for zone in zones]):.0%}")
+    judged, found_there = sum(s.rests for s in able), sum(s.rests_found for s in able)
+    false = sum(s.false_foci for s in scores) / len(scores)
     print(
-        f"  foci of 5 mm and more: {hit} of {rests} found ({hit / max(rests, 1):.0%}), "
-        f"{sum(s.false_foci for s in scores) / len(scores):.2f} false a case; where the border can be judged "
-        f"{sum(s.rests_found for s in able)} of {sum(s.rests for s in able)}"
+        f"  foci of 5 mm and more: {hit} of {rests} found ({hit / max(rests, 1):.0%}); {judged} of {rests} "
+        f"({judged / max(rests, 1):.0%}) lie where it says that all from 5 mm on can be told, {found_there} of "
+        f"these found ({found_there / max(judged, 1):.0%}); {false:.2f} false a case"
     )
     for name, chosen in groups(scores).items():
         part = np.array([zone.error for one in chosen for zone in one.zones])

@@ -141,6 +141,14 @@ def assessed(made_once: MakeOnce, sample: Path, exact_labels: Path) -> Path:
     return made_once("assessed", lambda out: succeed("pre", sample / "pre_ct", "--out", out, "--labels", exact_labels))
 
 
+@pytest.fixture(scope="session")
+def assessed_post(made_once: MakeOnce, assessed: Path, sample: Path) -> Path:
+    """The sample's study after ablation with exact labels against the one before; not to be changed by tests."""
+    labels = sample / "truth" / "post_ct_labels.nii.gz"
+    told = ("--baseline", assessed, "--labels", labels, "--treated-on", "2026-01-15=mwa")
+    return made_once("assessed_post", lambda out: succeed("post", sample / "post_ct", "--out", out, *told))
+
+
 @dataclass(frozen=True)
 class Slab:
     """A small study of one series, and its exact labels."""

@@ -56,7 +56,7 @@ def test_the_judging_room_names_no_number_either() -> None:
 
 def test_nothing_prints_but_the_command_line() -> None:
     for path in SOURCE.rglob("*.py"):
-        if path.name in ("cli.py", "terminal.py") or "training" in path.parts:
+        if path.relative_to(SOURCE).parts[0] in ("cli", "terminal", "training"):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]

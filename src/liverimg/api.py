@@ -243,15 +243,17 @@ def export(
     csv: PathLike | None = None,
     xlsx: PathLike | None = None,
     fhir: PathLike | None = None,
+    decimal_comma: bool = False,
     patient_reference: str | None = None,
 ) -> list[Path]:
     """Writes numbers, verdicts and what was refused: CSV, an Excel workbook, a FHIR R4 bundle.
 
     Args:
-        out: Output folder of a finished run, before or after treatment.
+        out: Output folder of a finished run: before or after treatment, or of contrast ultrasound.
         csv: One row per lesion and quantity.
         xlsx: All tables.
         fhir: Bundle of a DiagnosticReport and its Observations, as JSON.
+        decimal_comma: The CSV with decimal commas, and semicolons between its cells.
         patient_reference: Whom the FHIR resources are about, such as ``Patient/123``; nobody by default.
 
     Returns:
@@ -259,13 +261,8 @@ def export(
     """
     from liverimg.stages.export import export as write
 
-    return write(
-        Path(out),
-        csv=read.path(csv),
-        xlsx=read.path(xlsx),
-        fhir=read.path(fhir),
-        patient_reference=patient_reference,
-    )
+    files = {"csv": read.path(csv), "xlsx": read.path(xlsx), "fhir": read.path(fhir)}
+    return write(Path(out), **files, decimal_comma=decimal_comma, patient_reference=patient_reference)
 
 
 def to_fhir(out: PathLike, *, patient_reference: str | None = None) -> Record:

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 Call = Callable[..., Any]
-_TAGS = """html head meta title style body header main footer section article nav table thead tbody tr th td h1 h2 h3 p
-dl dt dd div span i br ul li a code strong figure img"""
+_TAGS = """html head meta title style body header main footer section article nav table caption thead tbody tr th td
+h1 h2 h3 p dl dt dd div span i br ul li a code strong figure img"""
 KNOWN_TAGS = frozenset(_TAGS.split())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from copy import deepcopy
 from dataclasses import replace
@@ -28,7 +29,8 @@ from pydicom.uid import (
 from liverimg.core.errors import DicomRefusedError
 from liverimg.dicom import decode, decode_worker
 from liverimg.dicom.codestream import claimed_size
-from liverimg.dicom.decode import Decoder, Packing
+from liverimg.dicom.decode import Decoder
+from liverimg.dicom.decode_job import Packing
 from liverimg.dicom.frame import PixelBlock
 from liverimg.dicom.headers import read_file, read_folder
 from liverimg.dicom.limits import shipped_limits
@@ -150,24 +152,76 @@ def test_frames_of_one_file_are_picked(tmp_path: Path, build: ModuleType, decode
         np.testing.assert_array_equal(picked, stored[[0, 2]])
 
 
+def several_frames(build: ModuleType, path: Path) -> tuple[PixelBlock, np.ndarray]:
+    """A compressed file of three frames, and their stored values."""
+    values = build.values_on(build.LARGER_GRID)[:3]
+    dataset = build.enhanced(build.LARGER_GRID, values, order=[0, 1, 2])
+    stored = np.frombuffer(dataset.PixelData, "<u2").reshape(values.shape)
+    build.save(dataset, path, RLELossless)
+    return read_file(path)[0][0].pixels, stored
+
+
+def end_child(decoder: Decoder, number: signal.Signals) -> int:
+    """Sends a signal to the child, which is dead when this returns; gives its process id."""
+    child = decoder._process
+    assert child is not None
+    child.send_signal(number)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    return child.pid
+
+
 def test_a_crash_ends_one_series_only(tmp_path: Path, build: ModuleType) -> None:
-    block, truth = packed_block(build, tmp_path)
+    block, truth = several_frames(build, tmp_path / "three")
     with Decoder() as fragile:
         assert fragile._process is None
-        for values in fragile.frames(block, [0]):
-            np.testing.assert_array_equal(values, truth)
-        child = fragile._process
-        assert child is not None
-        child.send_signal(signal.SIGSTOP)
-        frames = fragile.frames(block, [0])
-        child.send_signal(signal.SIGSEGV)
-        child.send_signal(signal.SIGCONT)
+        frames = fragile.frames(block, [0, 1, 2])
+        np.testing.assert_array_equal(next(frames), truth[0])
+        gone = end_child(fragile, signal.SIGSEGV)
         with pytest.raises(DicomRefusedError) as refusal:
-            list(frames)
-        assert refusal.value.code in ("decoder_crashed",)
-        for values in fragile.frames(block, [0]):
-            np.testing.assert_array_equal(values, truth)
-        assert fragile._process is not child
+            next(frames)
+        assert refusal.value.code == "decoder_crashed"
+        np.testing.assert_array_equal([v.copy() for v in fragile.frames(block, [0, 1, 2])], truth)
+        assert fragile._process is not None and fragile._process.pid != gone
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_child_that_is_killed_once_is_started_again(tmp_path: Path, build: ModuleType, at: int) -> None:
+    """As the system does when memory is short: nothing is wrong with the file, and no frame comes twice."""
+    block, truth = several_frames(build, tmp_path / "three")
+    with Decoder() as unlucky:
+        unlucky.begin_series(truth.nbytes)
+        found = []
+        for n, values in enumerate(unlucky.frames(block, [0, 1, 2], compare=[0, 2])):
+            found.append(values.copy())
+            if n == at:
+                end_child(unlucky, signal.SIGKILL)
+        np.testing.assert_array_equal(found, truth)
+
+
+def test_a_child_that_is_killed_again_is_the_files_fault(tmp_path: Path, build: ModuleType) -> None:
+    block, truth = several_frames(build, tmp_path / "three")
+    with Decoder() as doomed:
+        frames = doomed.frames(block, [0, 1, 2])
+        for n in (0, 1):
+            np.testing.assert_array_equal(next(frames), truth[n])
+            end_child(doomed, signal.SIGKILL)
+        with pytest.raises(DicomRefusedError, match="killed twice") as refusal:
+            next(frames)
+        assert refusal.value.code == "decoder_crashed"
+        assert doomed._process is None
+
+
+def test_what_a_killed_child_spent_still_counts(tmp_path: Path, build: ModuleType) -> None:
+    """Else a file that gets its decoders killed would have the time of several series."""
+    block, truth = several_frames(build, tmp_path / "three")
+    with Decoder() as slow:
+        slow.begin_series(truth.nbytes)
+        frames = slow.frames(block, [0, 1, 2])
+        next(frames)
+        slow._series_from_s -= 1000.0  # as if the first frame had taken so long
+        end_child(slow, signal.SIGKILL)
+        next(frames)
+        assert slow._spent_s() - slow._series_from_s >= 1000.0
 
 
 def test_a_hang_is_ended(tmp_path: Path, build: ModuleType) -> None:

@@ -1,8 +1,8 @@
 """What the pages tell a reader to type works: commands marked with ``<!-- run -->``, and every Python block.
 
-All pages share one folder, as a reader would have it: ``sample_dicom`` as committed, ``demo-out/pre_ct`` as ``make
-demo`` leaves it (with the sample's exact labels, so that no network has to run). A marked block holds calls of
-``liverimg`` alone, one a line; after a line, ``# exit 3`` says that it leaves by that code.
+All commands share one folder and all Python blocks another, as a reader would have it: ``sample_dicom`` as committed,
+``demo-out/pre_ct`` as ``make demo`` leaves it (with the sample's exact labels, so that no network has to run). A marked
+block holds calls of ``liverimg`` alone, one a line; after a line, ``# exit 3`` says that it leaves by that code.
 """
 
 import re
@@ -26,13 +26,32 @@ def found(pattern: re.Pattern[str]) -> list[object]:
     return [pytest.param(page, block, id=f"{page.relative_to(ROOT)}-{n}") for n, (page, block) in enumerate(blocks)]
 
 
+Lay = Callable[[], Path]
+
+
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, sample: Path, assessed: Path) -> Path:
-    """The folder that the pages are followed in."""
-    folder = tmp_path_factory.mktemp("desk")
-    (folder / "sample_dicom").symlink_to(sample)
-    shutil.copytree(assessed, folder / "demo-out" / "pre_ct")
-    return folder
+def lay(tmp_path_factory: pytest.TempPathFactory, sample: Path, assessed: Path) -> Lay:
+    """Makes a folder that pages are followed in."""
+
+    def laid() -> Path:
+        folder = tmp_path_factory.mktemp("desk")
+        (folder / "sample_dicom").symlink_to(sample)
+        shutil.copytree(assessed, folder / "demo-out" / "pre_ct")
+        return folder
+
+    return laid
+
+
+@pytest.fixture(scope="module")
+def desk(lay: Lay) -> Path:
+    """For commands, some of which correct and measure again."""
+    return lay()
+
+
+@pytest.fixture(scope="module")
+def python_desk(lay: Lay) -> Path:
+    """For Python blocks: what they run is up to date, as no command has changed it."""
+    return lay()
 
 
 def lines(block: str) -> list[str]:
@@ -55,8 +74,8 @@ def test_commands_run(
 
 
 @pytest.mark.parametrize(("page", "block"), found(_PYTHON))
-def test_python_blocks_run(page: Path, block: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(desk)
+def test_python_blocks_run(page: Path, block: str, python_desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(python_desk)
     exec(compile(block, str(page), "exec"), {})
 
 

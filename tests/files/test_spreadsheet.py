@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import openpyxl
@@ -55,6 +56,20 @@ def test_any_text_makes_a_file_with_one_cell_for_one_cell(text: str, value: floa
     assert len(rows) == 2
     assert float(rows[1][1]) == value and rows[1][2] == ""
     assert not rows[1][0].lstrip(" \u00a0").startswith(("=", "+", "-", "@"))
+
+
+def test_no_number_is_taken_for_a_thousand_times_itself():
+    """A German spreadsheet makes 27657 of 27.657: three digits after a point are a group of thousands to it."""
+    numbers = (27.657, -0.125, 1234.5678, 2.5, 24.0, 1e-07, 12)
+    sheet = Sheet("t", ("a; b", *"cdefgh"), (numbers,))
+    cells = read_csv(sheet)[1]
+    assert [float(cell) for cell in cells] == list(numbers)
+    assert not [cell for cell in cells if re.search(r"\.\d{3}$", cell)]
+    lines = csv_bytes(sheet, decimal_comma=True).decode("utf-8-sig").splitlines()
+    assert lines[0].startswith('"a; b";c;')
+    ours = next(csv.reader([lines[1]], delimiter=";"))
+    assert not any("." in cell for cell in ours)
+    assert [float(cell.replace(",", ".")) for cell in ours] == list(numbers)
 
 
 def test_signs_that_no_workbook_can_hold_are_replaced(tmp_path: Path):

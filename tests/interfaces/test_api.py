@@ -14,7 +14,8 @@ import pytest
 from tests.interfaces.conftest import Secretive
 
 import liverimg as package
-from liverimg import api, cli_ceus, cli_post, cli_run
+from liverimg import api
+from liverimg.cli import ceus, post, run
 from liverimg.core.study import Phase
 from liverimg.pipeline import options
 from liverimg.pipeline.recipe import load_recipe
@@ -41,7 +42,7 @@ def test_every_public_name_is_there() -> None:
         assert getattr(package, name) is not None
 
 
-@pytest.mark.parametrize("command", [cli_run.pre, cli_run.ingest, cli_run.measure, cli_post.post, cli_ceus.ceus])
+@pytest.mark.parametrize("command", [run.pre, run.ingest, run.measure, post.post, ceus.ceus])
 def test_options_have_the_same_names_on_the_command_line(command: object) -> None:
     of_commands = {"ingest": api.ingest, "measure": api.measure_again}
     function = of_commands.get(command.__name__, api.run)

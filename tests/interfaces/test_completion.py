@@ -39,7 +39,7 @@ def test_names_are_offered(words: str, names: set[str]) -> None:
 
 
 def test_every_list_of_names_has_something_in_it() -> None:
-    from liverimg import cli_complete as offer
+    from liverimg.cli import complete as offer
 
     for names in (
         offer.recipes,

@@ -54,6 +54,28 @@ def test_a_required_option_may_stand_in_the_file(tmp_path: Path) -> None:
     assert "lies inside the study folder" in said.err, "so --out was read, and is relative to the file"
 
 
+def test_what_applies_can_be_looked_at(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = json.loads(call("config", "show", "--config", config, "--json").out)["options"]
+    assert [(r["command"], r["option"], r["value"], r["from"]) for r in rows] == [
+        ("criteria", "--json", True, "file"),
+        ("transducers", "--transducers", str(tmp_path / "ours.toml"), "file"),
+        ("transducers", "--json", True, "file"),
+    ]
+    monkeypatch.setenv("LIVERIMG_CONFIG", str(config))
+    by_option = {
+        r["option"]: r["from"] for r in json.loads(call("config", "show", "transducers", "--json").out)["options"]
+    }
+    assert by_option == {"--transducers": "file", "--json": "file", "--log": "built in"}
+    monkeypatch.delenv("LIVERIMG_CONFIG")
+    told = {r["option"]: r for r in json.loads(call("config", "show", "pre", "--json").out)["options"]}
+    assert (told["--out"]["from"], told["--device"]["value"], told["--device"]["from"]) == (
+        "must be given", "auto", "built in",
+    )  # fmt: skip
+    assert call("config", "show", "pree").code == 2
+    (tmp_path / "bad.toml").write_text("[pre]\ndevise = 'cpu'\n")
+    assert "did you mean 'device'?" in call("config", "show", "--config", tmp_path / "bad.toml").err
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -19,10 +19,18 @@ def rows(repository, settings):
         patch.syspath_prepend(repository / "benchmarks")
         truth = importlib.import_module("measurement_truth")
     found = defaultdict(list)
-    for kind in ("size", "distance", "depth"):
+    for kind in ("size", "distance", "tube", "depth"):
         for row in truth.rows_of(kind, scenes=SCENES, seed=SEED, settings=settings):
             found[row["name"]].append(row)
     return found
+
+
+@pytest.fixture(scope="module")
+def small_rows(repository, settings):
+    """Every measured size of lesions of 4 to 12 mm."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(repository / "benchmarks")
+        return importlib.import_module("measurement_truth").rows_of("small", scenes=2, seed=SEED, settings=settings)
 
 
 def errors(rows):
@@ -40,6 +48,7 @@ LENGTHS = (
     "craniocaudal_extent",
     "maximum_3d_diameter",
     "distance_to_hepatic_vein",
+    "distance_to_tube",
     "depth_from_skin_near",
     "depth_from_skin_centre",
     "depth_from_skin_far",
@@ -77,3 +86,9 @@ def test_bands_widen_where_few_slices_cross_a_lesion(rows):
     many = [row for row in rows["craniocaudal_extent"] if row["slices"] > 12]
     assert few and many
     assert half(few) > 1.3 * half(many)
+
+
+def test_the_bands_of_small_lesions_hold_the_truth(small_rows):
+    assert held(small_rows).mean() >= 0.88
+    one_mm = [row for row in small_rows if row["slices_mm"] == 1 and row["name"] != "sphericity"]
+    assert held(one_mm).mean() >= 0.85, "few pixels across, many slices"

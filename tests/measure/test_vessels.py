@@ -192,3 +192,17 @@ def test_a_vessel_that_was_not_looked_for_may_be_nearer(settings):
     assert isinstance(row, Measurement)
     assert row.low == 0
     assert "may not be drawn" in row.method
+
+
+def test_neighbours_in_thick_slices_need_not_touch(settings):
+    grid = Grid.from_axes((16, 70, 70), spacing_mm=(5.0, 0.8, 0.8), origin_lps_mm=(-27.6, -27.4, -37.0))
+    lying = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    gaps = np.arange(0.5, 6.5, 0.5)
+    rows = [
+        measured(Crossing(10.0, 5.0, 15.0 + gap, lying).labels(grid), settings)["distance_to_portal_vein"]
+        for gap in gaps
+    ]
+    held = [row.low <= gap <= row.high for row, gap in zip(rows, gaps, strict=True)]
+    assert np.mean(held) >= 0.9
+    # Slices 5 mm apart show two bodies as neighbours that lie farther apart than a voxel's step within a slice.
+    assert sum(row.value > 0 for row in rows) >= 6

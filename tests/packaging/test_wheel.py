@@ -12,6 +12,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from tests.conftest import Slab
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,8 +74,8 @@ def test_the_wheel_holds_what_the_program_needs_and_says_what_it_is(wheel: Path)
 
 
 @pytest.mark.slow
-def test_what_it_installs_runs_in_an_empty_folder(elsewhere: Path, tmp_path: Path, sample: Path) -> None:
-    (tmp_path / "study").symlink_to(sample / "pre_ct")
+def test_what_it_installs_runs_in_an_empty_folder(elsewhere: Path, tmp_path: Path, slab: Slab) -> None:
+    (tmp_path / "study").symlink_to(slab.study)
     assert "hifu" in run(elsewhere, "criteria", where=tmp_path).stdout.lower()
     inspected = run(elsewhere, "inspect", "study", where=tmp_path)
     assert inspected.returncode == 0 and "portal venous" in inspected.stdout

@@ -175,6 +175,7 @@ def test_killed_workers_and_a_killed_command_change_no_byte(manifest: Path, tmp_
     assert subprocess.run(told, check=False).returncode == 4
     assert results(out) == results(serial)
     assert len(list(out.glob("studies/*/measurements.json"))) == COUNT
-    again = subprocess.run([*told, "--json"], check=False, capture_output=True, text=True)
+    told = command(manifest, out, "--workers", "0", "--json")
+    again = subprocess.run(told, check=False, capture_output=True, text=True)
     assert f'"fresh": {COUNT}' in again.stdout
     assert results(out) == results(serial)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
+import pyarrow.parquet as pq
 import pytest
 from tests.dicom import build_us
 
@@ -25,7 +27,11 @@ from liverimg.files.tables import read_table
 from liverimg.measure.perfusion.plane import PlaneInput
 from liverimg.measure.perfusion.result import assess_plane
 from liverimg.measure.perfusion.settings import PerfusionSettings
+from liverimg.pipeline.cohort_folder import CohortFolder
+from liverimg.pipeline.cohort_tables import write_tables
+from liverimg.report.cohort_page import render_cohort_page
 from liverimg.stages.cines import read_clips
+from liverimg.stages.export import long_table
 from liverimg.workspace import Workspace
 
 Run = Callable[..., Any]
@@ -70,7 +76,7 @@ def baseline_at(folder: Path, *, patient_check: str | None) -> Path:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     """The sample's two planes, with a baseline of the same patient; not to be changed by tests."""
-    from liverimg.cli_ceus import ceus
+    from liverimg.cli.ceus import ceus
 
     place = tmp_path_factory.mktemp("ceus")
     baseline = baseline_at(place / "pre", patient_check=None)
@@ -129,6 +135,60 @@ def test_every_quantity_is_documented(done: Path, repository: Path) -> None:
     rows = [*record["quantities"], *(q for plane in record["planes"] for q in plane["quantities"])]
     for name in {q["name"] for q in rows}:
         assert f"`{name}`" in page, name
+
+
+def test_tables_hold_every_number_in_its_own_unit(done: Path, tmp_path: Path, liverimg: Run) -> None:
+    record = json.loads((done / "perfusion.json").read_text())
+    wanted = [*(q for plane in record["planes"] for q in plane["quantities"]), *record["quantities"]]
+    _, sheet = long_table(done)
+    rows = [dict(zip(sheet.header, row, strict=True)) for row in sheet.rows]
+    assert [(r["quantity"], r["target"], r["value"]) for r in rows] == [
+        (q["name"], q["target"], q.get("value")) for q in wanted
+    ]
+    assert {r["kind"] for r in rows} == {"plane", "liver", "rim", "focus", "zone"}
+    assert all(
+        r["unit"] == q.get("unit", r["unit"]) and r["ucum"] and r["title"] for r, q in zip(rows, wanted, strict=True)
+    )
+    assert all(r["reason"] for r in rows if r["measured"] == "no")
+    said = liverimg("export", done, "--csv", tmp_path / "ceus.csv", "--xlsx", tmp_path / "ceus.xlsx")
+    assert said.code == 0, said.err
+    book = openpyxl.load_workbook(tmp_path / "ceus.xlsx")
+    assert book.sheetnames == ["planes", "quantities", "not used", "about"]
+    first = next(book["planes"].iter_rows(min_row=2, values_only=True))
+    assert first[0] == "P1" and first[4] == "mm2" and first[11] == "mm" and isinstance(first[1], float)
+
+
+def test_pixels_never_become_millimetres(done: Path, tmp_path: Path) -> None:
+    """A cohort of a calibrated and an uncalibrated clip: pixels are counted, and put together with nothing."""
+    cohort = CohortFolder(tmp_path / "cohort")
+    with cohort.locked():
+        for name in ("mm", "px"):
+            shutil.copytree(done, cohort.study(name))
+        record = json.loads((done / "perfusion.json").read_text())
+        for plane in record["planes"]:
+            plane["spacing_ji_mm"] = None
+            for quantity in plane["quantities"]:
+                quantity |= {"unit": {"mm": "px", "mm2": "px2"}.get(quantity["unit"], quantity["unit"])}
+        size = record["planes"][0]["quantities"]
+        size[1] = {"name": size[1]["name"], "target": "P1", "not_measured": "no dark place"}
+        (cohort.study("px") / "perfusion.json").write_text(json.dumps(record))
+        gathered = write_tables(cohort, ["mm", "px"], processes=1)
+    rows = pq.read_table(cohort.folder / "measurements.parquet").to_pylist()
+    of_plane = {
+        study: {r["unit"] for r in rows if r["study_id"] == study and r["kind"] == "plane"} for study in ("mm", "px")
+    }
+    assert of_plane == {"mm": {"mm", "mm2", "1"}, "px": {"px", "px2", "1"}}
+    content = gathered.content(title="", total=2)
+    assert content.modalities == (("US", 2),) and content.phase_counts == ()
+    found = {(d.kind, d.name, d.unit): d for d in content.distributions}
+    long = found["plane", "ceus_long_diameter", "mm"]
+    assert long.measured == 2 and long.quartiles is not None
+    pixels = found["plane", "ceus_long_diameter", "px"]
+    assert (pixels.measured, pixels.missing, pixels.quartiles, pixels.heights) == (1, 1, None, ())
+    peak = found["liver", "ceus_peak", "a.u."]
+    assert (peak.measured, peak.quartiles, peak.outliers) == (4, None, ())
+    page = render_cohort_page(content, read_table("cohort_strings"))
+    assert '<a href="studies/' not in page and "a.u." in page
 
 
 def refused(liverimg: Run, study: Path, out: Path, *words: str, code: int = 3, options: tuple = ()) -> None:

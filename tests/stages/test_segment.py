@@ -233,7 +233,34 @@ def test_a_corrected_structure_loses_its_findings_and_its_errors(draw: Callable[
     assert quality.origin == "edited"
     assert dict(quality.lesion_error_mm) == {}
     assert Structure.TUMOUR not in quality.surface_error_mm
+    assert quality.by_person(Structure.TUMOUR)
+    assert not quality.by_person(Structure.BODY, Structure.FAT), "nobody corrected the outline of the body"
     assert [f.code for f in quality.findings if f.structure is Structure.BILE_DUCT] == [QualityCode.DUCTS_NOT_VISIBLE]
+
+
+def test_a_tumour_that_nobody_touched_keeps_its_error_when_another_is_corrected(
+    draw: Callable[..., Workspace],
+) -> None:
+    """Else a verdict on one tumour would change because somebody corrected another."""
+    out = draw({"portal_venous": _image()}, _bundle(factor=0.8))
+    drawn = read_quality(out, read_labels(out))
+    own_mm = [drawn.of_lesion(name).surface_error_mm[Structure.TUMOUR] for name in ("L1", "L2")]
+    assert min(own_mm) > 0
+    image = nibabel.load(out.folder / "labels.nii.gz")
+    array = np.asarray(image.dataobj).astype(np.float64)
+    array[2:20, 2:20, 2:20] = 2
+    # As an editor may save it: another type of number, and an affine of fewer digits.
+    affine = image.affine.astype(np.float32).astype(float)
+    nibabel.save(nibabel.Nifti1Image(array, affine), out.folder / "labels.nii.gz")
+    quality = read_quality(out, read_labels(out))
+    assert quality.origin == "edited"
+    now = dict(zip(("L1", "L2", "L3"), (0.0, *own_mm), strict=True))
+    assert dict(quality.lesion_error_mm) == now, "the new one is the largest and takes the first name"
+    assert Structure.TUMOUR in quality.surface_error_mm
+    assert "but not L2, L3" in quality.notes[-1]
+    array[array == 2] = 1
+    nibabel.save(nibabel.Nifti1Image(array, affine), out.folder / "labels.nii.gz")
+    assert Structure.TUMOUR not in read_quality(out, read_labels(out)).surface_error_mm
 
 
 # ---- which series stand for which phase ----

@@ -27,7 +27,7 @@ from liverimg.stages.timeline import course_of
 
 Run = Callable[..., Any]
 CLEAN = After(zones={"L1": (15.0, (0, 0, 0))}, untreated={"L2": 7.0, "L3": 6.0})
-LATE = replace(CLEAN, foci={"L1": (3.0, (-16.0, 0, 0))}, untreated={"L2": 8.5, "L3": 6.0})
+LATE = replace(CLEAN, foci={"L1": (3.0, (-16.0, 0, 0))}, untreated={"L2": 8.0, "L3": 6.0})
 DAYS = ("20260121", "20260216", "20260520")
 
 
@@ -85,7 +85,10 @@ def test_tumour_that_was_there_from_the_first_look_stays_residual(folders: dict[
 
 
 def test_the_nadir_is_the_smallest_sum_of_the_course(record: dict[str, Any]) -> None:
-    """L2 and L3 are the targets of size: 26 mm before, 26, 26, and 29 mm at the end: 12 % more, stable."""
+    """L2 and L3 are the targets of size: 26 mm before, 26, 26, and 28 mm at the end: 8 % more, stable.
+
+    Twelve per cent would not do on slices of 2 mm: the bands of such small lesions leave progression open then.
+    """
     last = record["verdicts"][-1]
     recist = next(row for row in last["criteria"] if row["id"] == "recist_1_1")
     assert recist["targets"] == ["L2", "L3"]

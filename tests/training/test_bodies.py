@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liverimg.core.errors import InputRefusedError
-from liverimg.training.anatomy.adapting import Part, adapted, set_in
+from liverimg.training.anatomy.adapting import Laid, Part, adapted, set_in
 from liverimg.training.anatomy.body_sources import named_body
 from liverimg.training.anatomy.mesh_body import filled, painted, read_triangles
 from liverimg.training.scoring.metrics import dice
@@ -83,16 +83,9 @@ def test_a_body_takes_on_another_outline_and_liver() -> None:
     atlas[_ball(shape, (24, 44, 36), (90, 5, 5))] = Tissue.BONE_SPONGIOSA
     trunk = _ball(shape, (24, 30, 36), (90, 26, 32))
     liver = _ball(shape, (26, 28, 26), (12, 12, 12))
-    same = np.full(3, 1.0)
-    body = adapted(
-        atlas,
-        trunk,
-        [Part((Tissue.LIVER,), liver)],
-        scale=same,
-        middle=np.array([24.0, 30.0, 36.0]),
-        atlas_middle=np.array([24.0, 30.0, 36.0]),
-        known=np.ones(shape, dtype=bool),
-    )
+    middle = np.array([24.0, 30.0, 36.0])
+    laid = Laid(atlas, np.ones(3), middle, middle)
+    body = adapted(laid, trunk, [Part((Tissue.LIVER,), liver)], known=np.ones(shape, dtype=bool))
     assert ((body == Tissue.LIVER) == liver).all()
     assert ((body != Tissue.AIR) == trunk).all()
     # What the other person's source does not show came along: the spine, further back than before.

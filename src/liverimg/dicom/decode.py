@@ -2,7 +2,8 @@
 
 Compressed and deflated pixels come from strangers and go through libraries written in C. One child decodes a whole
 series or study; it has a limit on memory, every frame has a limit on time, and what comes back is plain numbers in
-shared memory. A crash is one refused series.
+shared memory. A crash is one refused series. A child that somebody else ended, as the system does when memory is short,
+is started once more before its file is blamed.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import math
 import mmap
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -27,12 +28,16 @@ from numpy.typing import NDArray
 
 from liverimg.core.errors import DicomRefusedError
 from liverimg.dicom.codes import Code
+from liverimg.dicom.decode_job import GREY, Packing, job
 from liverimg.dicom.frame import PixelBlock
 from liverimg.dicom.limits import Limits, shipped_limits
 
 _START_S: Final = 20.0
 _LOOK_AGAIN_MS: Final = 100
 _LONGEST_REPLY_BYTES: Final = 4096
+_DYING_S: Final = 5.0
+# What comes from outside: no decoder sends these to itself, whatever a file holds. A crash has signals of its own.
+_FROM_OUTSIDE: Final = (-signal.SIGKILL, -signal.SIGTERM)
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "RAYON_NUM_THREADS"), "1"
 )
@@ -46,24 +51,8 @@ _REFUSALS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Packing:
-    """How the samples of a pixel are packed, where that is not one grey value.
-
-    Attributes:
-        samples: SamplesPerPixel.
-        photometric: PhotometricInterpretation.
-        planar: PlanarConfiguration.
-        to_rgb: Convert YBR to RGB.
-    """
-
-    samples: int = 1
-    photometric: str = "MONOCHROME2"
-    planar: int = 0
-    to_rgb: bool = False
-
-
-GREY: Final = Packing()
+class _ChildKilledError(Exception):
+    """Somebody else ended the child; nothing is known against the file."""
 
 
 class Decoder:
@@ -77,6 +66,7 @@ class Decoder:
         self._pending = b""
         self._series_limit_s = math.inf
         self._series_from_s = 0.0
+        self._last_spent_s = 0.0
 
     def __enter__(self) -> Decoder:
         """Nothing is started yet."""
@@ -114,8 +104,27 @@ class Decoder:
             holds them until the next one is asked for.
 
         Raises:
-            DicomRefusedError: Nobody could decode them, they take too much, the decoders disagree, or one crashed.
+            DicomRefusedError: Nobody could decode them, they take too much, the decoders disagree, or one crashed, or
+                was killed for a second time.
         """
+        left = sorted(numbers)
+        for is_last_try in (False, True):
+            try:
+                # Taken from the list before it is handed out: what was handed out is not decoded again.
+                for values in self._decoded(block, tuple(left), packing, compare):
+                    left.pop(0)
+                    yield values
+                return
+            except _ChildKilledError:
+                if is_last_try:
+                    raise DicomRefusedError(
+                        Code.DECODER_CRASHED, "the decoder was killed twice on a compressed slice"
+                    ) from None
+
+    def _decoded(
+        self, block: PixelBlock, numbers: Sequence[int], packing: Packing, compare: Sequence[int]
+    ) -> Iterator[NDArray[Any]]:
+        """The frames ``numbers``, by the child that there is or by a new one."""
         shape = (block.rows, block.columns) + ((packing.samples,) if packing.samples > 1 else ())
         dtype = np.dtype(f"u{block.bits_allocated // 8}")
         frame_bytes = int(np.prod(shape)) * dtype.itemsize
@@ -127,11 +136,11 @@ class Decoder:
         finished = False
         try:
             self._send(
-                _job(
+                job(
                     block,
-                    sorted(numbers),
+                    numbers,
                     packing,
-                    sorted(set(compare)),
+                    sorted(set(compare) & set(numbers)),
                     frame_bytes,
                     limit_s * self._limits.clock_factor,
                 )
@@ -155,7 +164,9 @@ class Decoder:
             os.ftruncate(self._memory, frame_bytes)
 
     def close(self) -> None:
-        """Ends the child, if there is one; the next frame starts another."""
+        """Ends the child, if there is one; the next frame starts another, on the series' time that is left."""
+        self._series_from_s -= self._spent_s()
+        self._last_spent_s = 0.0
         process, self._process = self._process, None
         if process is None:
             return
@@ -195,14 +206,14 @@ class Decoder:
         os.close(theirs)
         ready = False
         try:
-            # Starting Python is no part of what a series may take.
             ready = self._reply(_START_S, of_series=False) == {"ready": True}
         finally:
+            # Starting Python is no part of what a series may take.
+            self._series_from_s += self._spent_s()
             if not ready:
                 self.close()
         if not ready:
             raise DicomRefusedError(Code.DECODER_CRASHED, "the decoding process could not be started")
-        self._series_from_s = self._spent_s()
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process is not None and self._process.stdin is not None
@@ -210,20 +221,28 @@ class Decoder:
             self._process.stdin.write(json.dumps(message).encode("ascii") + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise _crashed() from None
+            raise self._gone() from None
+
+    def _gone(self) -> Exception:
+        """Why nobody answers any more."""
+        assert self._process is not None
+        self._spent_s()  # can't be asked for once the child is waited for
+        with suppress(subprocess.TimeoutExpired):
+            if self._process.wait(_DYING_S) in _FROM_OUTSIDE:
+                return _ChildKilledError()
+        return DicomRefusedError(Code.DECODER_CRASHED, "the decoder crashed on a compressed slice")
 
     def _spent_s(self) -> float:
-        """Processor time of the child so far."""
+        """Processor time of the child so far; of one that is gone, as it was last seen."""
         if self._process is None:
             return 0.0
-        try:
-            after_name = (
-                Path(f"/proc/{self._process.pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
-            )
-        except OSError:
-            return 0.0
-        # User and system time, fields 14 and 15 of proc(5).
-        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+        if self._process.returncode is None:
+            with suppress(OSError):
+                stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="latin-1")
+                after_name = stat.rpartition(")")[2].split()
+                # User and system time, fields 14 and 15 of proc(5).
+                self._last_spent_s = (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+        return self._last_spent_s
 
     def _reply(self, limit_s: float, *, of_series: bool = True) -> dict[str, Any]:
         """The child's next line, which it may spend so much processor time on, and no more than its series has left."""
@@ -242,41 +261,8 @@ class Decoder:
                 continue
             part = os.read(self._replies, _LONGEST_REPLY_BYTES)
             if not part or len(self._pending) > _LONGEST_REPLY_BYTES:
-                raise _crashed()
+                raise self._gone()
             self._pending += part
         line, self._pending = self._pending.split(b"\n", 1)
         reply: dict[str, Any] = json.loads(line)
         return reply
-
-
-def _crashed() -> DicomRefusedError:
-    return DicomRefusedError(Code.DECODER_CRASHED, "the decoder crashed on a compressed slice")
-
-
-def _job(
-    block: PixelBlock,
-    numbers: Sequence[int],
-    packing: Packing,
-    compare: Sequence[int],
-    frame_bytes: int,
-    limit_s: float,
-) -> dict[str, Any]:
-    return {
-        "path": str(Path(block.path).absolute()),
-        "transfer_syntax": block.transfer_syntax,
-        "offset": block.offset,
-        "rows": block.rows,
-        "columns": block.columns,
-        "frames": block.frames,
-        "bits_allocated": block.bits_allocated,
-        "bits_stored": block.bits_stored,
-        "signed": block.signed,
-        "samples": packing.samples,
-        "photometric": packing.photometric,
-        "planar": packing.planar,
-        "to_rgb": packing.to_rgb,
-        "numbers": list(numbers),
-        "compare": list(compare),
-        "frame_bytes": frame_bytes,
-        "limit_s": limit_s,
-    }

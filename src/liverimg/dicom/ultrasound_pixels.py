@@ -20,7 +20,8 @@ from scipy import ndimage
 
 from liverimg.core.errors import DicomRefusedError
 from liverimg.dicom.codes import Code
-from liverimg.dicom.decode import Decoder, Packing
+from liverimg.dicom.decode import Decoder
+from liverimg.dicom.decode_job import Packing
 from liverimg.dicom.tags import PARSER_ERRORS, quiet
 from liverimg.dicom.ultrasound_header import UltrasoundHeader
 

@@ -46,6 +46,12 @@ def unit_codes() -> Mapping[str, str]:
 
 
 @cache
+def clip_units() -> frozenset[str]:
+    """Units that mean something else in each clip: their numbers can't be put together over studies."""
+    return frozenset(name for name, row in read_table("quantities")["unit"].items() if row.get("of_its_clip", False))
+
+
+@cache
 def lesion_sites() -> tuple[str, ...]:
     """What ``[lesion_site]`` of the clinical file may say of a lesion."""
     return tuple(read_table("clinical_items")["sites"])

@@ -17,6 +17,7 @@ from liverimg.core.errors import GridMismatchError, InputRefusedError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.volume import Quantity, Volume
+from liverimg.files.label_values import whole
 
 # NIfTI's x and y run to the Right and the Anterior: both ends of the first two axes change sign.
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -110,19 +111,9 @@ def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Map
             f"{path.name} lies on another grid than the image: found {describe_grid(grid)}, "
             f"expected {describe_grid(on)}; resample the labels onto the image, or export them from it"
         )
-    whole = _values(path, image, grid)
-    if not np.issubdtype(whole.dtype, np.integer):
-        if not np.array_equal(whole, np.rint(whole)):
-            raise InputRefusedError(
-                f"{path.name} holds fractions, expected whole label values; threshold probabilities first"
-            )
-        whole = np.rint(whole)
-    if whole.size and (whole.min() < 0 or whole.max() > _MAXIMUM_LABEL):
-        raise InputRefusedError(
-            f"{path.name} holds label values from {whole.min()} to {whole.max()}, expected 0 to {_MAXIMUM_LABEL}"
-        )
+    values = whole(_values(path, image, grid), file_name=path.name, largest=_MAXIMUM_LABEL)
     try:
-        return LabelMap(whole.astype(np.uint8), on, structures, lesions)
+        return LabelMap(values.astype(np.uint8), on, structures, lesions)
     except ValueError as error:
         raise InputRefusedError(f"the names given to the values of {path.name} can't be used: {error}") from error
 

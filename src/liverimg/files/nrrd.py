@@ -23,6 +23,7 @@ from liverimg.core.drawing import Drawing, Drawings
 from liverimg.core.errors import InputRefusedError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
+from liverimg.files.label_values import whole
 
 _MAGIC = b"NRRD"
 _SPACES = {
@@ -217,16 +218,7 @@ def _whole_values(path: Path) -> NDArray[Any]:
         raise _unreadable(path, error) from error
     if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
         raise InputRefusedError(f"{path.name} holds {values.dtype} values, expected whole label values")
-    if not np.issubdtype(values.dtype, np.integer):
-        if not np.array_equal(values, np.rint(values)):
-            raise InputRefusedError(
-                f"{path.name} holds fractions, expected whole label values; threshold probabilities first"
-            )
-        values = np.rint(values)
-    if values.size and (values.min() < 0 or values.max() > _LARGEST_LABEL):
-        raise InputRefusedError(
-            f"{path.name} holds label values from {values.min()} to {values.max()}, expected 0 to {_LARGEST_LABEL}"
-        )
+    values = whole(values, file_name=path.name, largest=_LARGEST_LABEL)
     return values.astype(np.uint8 if not values.size or values.max() <= 255 else np.uint16, copy=False)
 
 

@@ -20,23 +20,30 @@ from liverimg.files.result_tables import Cell, Sheet
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
 # What XML 1.0 can't hold; Excel would call the file damaged.
 _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_THREE_DECIMALS = re.compile(r"\.\d{3}$")
 _LONGEST = 32_767  # characters of a cell, by Excel's own limit
 _WIDEST = 60  # characters of a column
 _EPOCH = datetime(2000, 1, 1)  # so that equal results give equal workbooks
 
 
-def csv_bytes(sheet: Sheet) -> bytes:
+def csv_bytes(sheet: Sheet, *, decimal_comma: bool = False) -> bytes:
     """One table as CSV: UTF-8 with a byte order mark, commas, CRLF, so that Excel opens it as it is.
 
     Texts that a spreadsheet would take for a formula get an apostrophe before them.
+
+    Args:
+        sheet: The table.
+        decimal_comma: Numbers with a decimal comma, and semicolons between cells, as spreadsheets expect it where
+            people write numbers so.
     """
-    return csv_lines((sheet.header, *sheet.rows)).encode("utf-8-sig")
+    return csv_lines((sheet.header, *sheet.rows), decimal_comma=decimal_comma).encode("utf-8-sig")
 
 
-def csv_lines(rows: Iterable[Sequence[Cell]]) -> str:
+def csv_lines(rows: Iterable[Sequence[Cell]], *, decimal_comma: bool = False) -> str:
     """Rows as lines of CSV, for tables that are written piece by piece; as in :func:`csv_bytes`, without its mark."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows([_csv_cell(cell) for cell in row] for row in rows)
+    writer = csv.writer(text, lineterminator="\r\n", delimiter=";" if decimal_comma else ",")
+    writer.writerows([_csv_cell(cell, decimal_comma=decimal_comma) for cell in row] for row in rows)
     return text.getvalue()
 
 
@@ -68,7 +75,12 @@ def is_formula(text: str) -> bool:
     return text.lstrip(" \u00a0").startswith(_FORMULA_START)
 
 
-def _csv_cell(cell: Cell) -> str:
+def _csv_cell(cell: Cell, *, decimal_comma: bool) -> str:
+    if isinstance(cell, float):
+        number = repr(cell)
+        # Where the point groups thousands, three digits after it would make 27657 of 27.657.
+        padded = f"{number}0" if _THREE_DECIMALS.search(number) else number
+        return padded.replace(".", ",") if decimal_comma else padded
     if not isinstance(cell, str):
         return "" if cell is None else repr(cell)
     text = clean(cell)

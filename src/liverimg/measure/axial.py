@@ -15,6 +15,9 @@ from liverimg.measure.surface import Surface, contours
 _CHORDS_PER_PIXEL = 4
 _ROWS = 512  # of the table of distances at a time, to keep it small
 _NEARLY_MM = 1e-6
+_AS_LONG_PIXELS = 0.12  # about one standard deviation of a long diameter: what falls short by less may be the longest
+_SECTORS = 30  # of half a turn: one of all lines that run in the same is looked at
+_PLACES = 96  # where the outline is crossed at right angles to such a line
 _FLAT = 1e-12  # points lie in one plane when their least variance is this small a share of the largest
 
 
@@ -22,7 +25,9 @@ _FLAT = 1e-12  # points lie in one plane when their least variance is this small
 class AxialDiameters:
     """Long and short diameter in one axial plane; end points in LPS mm, shape (2, 3).
 
-    ``between_slices_mm`` says how much longer they may be between the acquired slices.
+    ``between_slices_mm`` says how much longer they may be between the acquired slices. ``short_range_mm`` are the least
+    and the largest short diameter of all lines, in any slice, that may as well be the longest: which one it is decides
+    about the line at right angles to it.
     """
 
     long_mm: float
@@ -31,6 +36,7 @@ class AxialDiameters:
     short_ends: FloatArray
     plane_centre: FloatArray
     between_slices_mm: float
+    short_range_mm: tuple[float, float]
 
 
 def axial_diameters(surface: Surface) -> AxialDiameters:
@@ -42,11 +48,12 @@ def axial_diameters(surface: Surface) -> AxialDiameters:
     step = surface.steps[0]
     planes = range(0, surface.level.shape[0], step)
     best: tuple[float, int, FloatArray, FloatArray] | None = None
-    lengths = np.zeros(surface.level.shape[0])
+    lengths, outlines = np.zeros(surface.level.shape[0]), {}
     for k in planes:
         contour = _contour_lps(surface, k)
         if len(contour) < 3:
             continue
+        outlines[k] = contour
         ends = farthest(contour)
         lengths[k] = float(np.linalg.norm(ends[1] - ends[0]))
         if best is None or lengths[k] > best[0] + 1e-9:
@@ -55,13 +62,18 @@ def axial_diameters(surface: Surface) -> AxialDiameters:
         raise ValueError("the surface has no contour in any axial plane")
     long_mm, k, ends, contour = best
     short_ends = _longest_across(surface, k, contour, ends)
+    short_mm = float(np.linalg.norm(short_ends[1] - short_ends[0]))
+    least_mm = long_mm - _AS_LONG_PIXELS * float(np.sqrt(np.prod(surface.spacing_mm[1:])))
+    others = [_short_of_longest(surface, n, outlines[n], least_mm) for n in outlines if lengths[n] >= least_mm]
+    shorts = np.concatenate([[short_mm], *others])
     return AxialDiameters(
         long_mm=long_mm,
         long_ends=ends,
-        short_mm=float(np.linalg.norm(short_ends[1] - short_ends[0])),
+        short_mm=short_mm,
         short_ends=short_ends,
         plane_centre=contour.mean(axis=0),
         between_slices_mm=_gain_between_slices(lengths, k, step, float(surface.spacing_mm[0])),
+        short_range_mm=(float(shorts.min()), float(shorts.max())),
     )
 
 
@@ -144,6 +156,35 @@ def _longest_across(surface: Surface, k: int, contour: FloatArray, long_ends: Fl
     _, place, bottom, top = best
     flat_ends = np.stack([place * along + bottom * across, place * along + top * across])
     return _ordered(origin + flat_ends @ basis)
+
+
+def _short_of_longest(surface: Surface, k: int, contour: FloatArray, least_mm: float) -> FloatArray:
+    """Short diameters that belong to the lines of one plane that are at least so long, one for each direction."""
+    origin = contour[0]
+    flat, basis = _flattened(contour - origin, surface.grid)
+    outer = flat[_hull(flat)] if len(flat) > 3 else flat
+    ways = outer[None] - outer[:, None]
+    lengths = np.linalg.norm(ways, axis=2)
+    first, second = np.nonzero(np.triu(lengths >= least_mm))
+    turns = np.arctan2(ways[first, second, 1], ways[first, second, 0]) % np.pi
+    order = np.argsort(-lengths[first, second], kind="stable")
+    _, chosen = np.unique((turns[order] * (_SECTORS / np.pi)).astype(int) % _SECTORS, return_index=True)
+    segments = _segments(surface, k, origin, basis)
+    return np.array([_widest(segments, turn) for turn in turns[order][chosen]])
+
+
+def _widest(segments: FloatArray, turn: float) -> float:
+    """Longest line across a direction, outer edge to outer edge, in mm."""
+    along = np.array([math.cos(turn), math.sin(turn)])
+    u, v = segments @ along, segments @ np.array([-along[1], along[0]])
+    places = np.linspace(u.min(), u.max(), _PLACES)[1:-1, None]
+    run = u[:, 1] - u[:, 0]
+    crosses = (u[:, 0] - places) * (u[:, 1] - places) <= 0
+    share = (places - u[:, 0]) / np.where(run == 0, 1.0, run)
+    heights = v[:, 0] + share * (v[:, 1] - v[:, 0])
+    top = np.where(crosses, heights, -np.inf).max(axis=1)
+    bottom = np.where(crosses, heights, np.inf).min(axis=1)
+    return max(0.0, float((top - bottom).max()))
 
 
 def _segments(surface: Surface, k: int, origin: FloatArray, basis: FloatArray) -> FloatArray:

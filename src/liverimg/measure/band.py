@@ -2,10 +2,8 @@
 
 Two independent parts are added in quadrature:
 
-* *Voxels.* A surface between voxel centres is known to a share of the grid pitch along the measured line,
-  ``sqrt(sum((u_a * s_a)**2))`` for a unit direction ``u`` and spacings ``s``: in-plane spacing for a line in the
-  slice, slice spacing for a line across slices. The share is fitted to shapes with known answers; where few slices
-  cross a lesion, more is unknown than the pitch tells, and the share grows with one over their square.
+* *Voxels.* A surface between voxel centres is known to a share of the pixel within a slice, and to a share of the slice
+  spacing between slices (:mod:`liverimg.measure.lattice`). The shares are fitted to shapes with known answers.
 * *Delineation.* ``LabelQuality.surface_error_mm`` of each surface that the line ends on, once per end.
 """
 
@@ -39,11 +37,6 @@ def evidence(role: str, lps_mm: Coordinates) -> EvidencePoint:
 def quadrature(*parts_mm: float) -> float:
     """Independent half widths together."""
     return math.sqrt(sum(part * part for part in parts_mm))
-
-
-def voxel_share(share: float, few: float, slices: float) -> float:
-    """Half width in pitches of a lesion that so many slices cross: ``share + few / slices**2``."""
-    return share + few / slices**2
 
 
 def surface_error_mm(quality: LabelQuality, *structures: Structure) -> float:

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import LabelQuality, Structure
 from liverimg.core.measurement import Measured, NotMeasured
-from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm, voxel_share
+from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
 from liverimg.measure.proximity import Target
 from liverimg.measure.size import SizeBand
 from liverimg.measure.skin import Skin
@@ -119,7 +119,7 @@ def _depth(
     error_mm: float,
     wider_mm: float,
 ) -> Measured:
-    lesion, settings, sources = subject.lesion, body.settings, body.sources
+    lesion, bands, sources = subject.lesion, body.settings.bands, body.sources
     cut_off = lesion.touches_image_edge
     if cut_off and not name.endswith("near"):
         return NotMeasured(name, lesion.id, CUT_LESION)
@@ -138,19 +138,14 @@ def _depth(
                 f"any skin that is seen ({depth_mm:.0f} mm)"
             )
             return NotMeasured(name, lesion.id, reason)
-    pitch = pitch_mm(skin.grid, body.band_spacing_mm, direction(start, end))
     method = f"shortest line from {words} to {skin.words}"
     # The centre of gravity of a crescent lies outside it.
     role = "tumour_centre" if name.endswith("centre") else "on_tumour"
     unseen = _beyond_last_slice(skin, start, end)
     if unseen is not None:
         method += "; it ends in the first or last slice, so nearer skin may lie beyond"
-    share, few = {
-        "near": (settings.band_depth, settings.few_depth),
-        "centre": (settings.band_depth_centre, 0.0),
-        "far": (settings.band_depth_far, settings.few_depth_far),
-    }[name.rsplit("_", 1)[-1]]
-    half = quadrature(voxel_share(share, few, SizeBand.of(subject, body).slices) * pitch, error_mm)
+    share = {"near": bands.depth_near, "centre": bands.depth_centre, "far": bands.depth_far}[name.rsplit("_", 1)[-1]]
+    half = quadrature(SizeBand.of(subject, body).lattice.half_mm(share, direction(start, end)), error_mm)
     # Between slices the lesion may be wider than in any of them, so nearer in front and deeper behind.
     at_least = depth_mm - half - (wider_mm if name.endswith("near") else 0.0)
     at_most = depth_mm + half + (wider_mm if name.endswith("far") else 0.0)

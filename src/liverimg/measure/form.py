@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from liverimg.core.measurement import Measured, Measurement, NotMeasured
-from liverimg.measure.band import banded, evidence, quadrature, voxel_share
+from liverimg.measure.band import banded, evidence, quadrature
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.size import SizeBand, volume_half_width_ml, volume_range_ml, why_no_size
@@ -73,6 +73,7 @@ def _mesh_volume(form: _Form) -> Measurement:
         slices=form.known.slices,
         error_mm=form.error_mm,
         shares=(settings.band_mesh_volume, settings.few_mesh_volume),
+        power=3,
     )
     found = form.banded(
         "mesh_volume", volume_ml, "ml", half=half, method="volume within the sub-voxel surface (IBSI RNU0)"
@@ -83,8 +84,8 @@ def _mesh_volume(form: _Form) -> Measurement:
 
 def _surface_area(form: _Form) -> Measurement:
     surface, settings = form.surface, form.settings
-    share = voxel_share(settings.band_surface_area, settings.few_surface_area, form.known.slices)
-    half = math.sqrt(surface.area_mm2) * quadrature(share * float(form.known.spacing_mm.mean()), form.area_error)
+    grid_mm = form.known.lattice.half_mm(settings.bands.surface_area)
+    half = math.sqrt(surface.area_mm2) * quadrature(grid_mm, form.area_error)
     method = "area of the sub-voxel surface (IBSI C0JK)"
     return form.banded("surface_area", surface.area_mm2, "mm2", half=half, method=method)
 
@@ -92,7 +93,12 @@ def _surface_area(form: _Form) -> Measurement:
 def _sphericity(form: _Form) -> Measurement:
     surface, settings = form.surface, form.settings
     value = min((_BALL * surface.volume_mm3**2) ** (1 / 3) / surface.area_mm2, 1.0)
-    percent = voxel_share(settings.band_sphericity, settings.few_sphericity, form.known.slices)
+    pixels = surface.area_mm2 / form.known.lattice.pixel_mm**2
+    percent = quadrature(
+        settings.band_sphericity,
+        settings.pixel_sphericity / pixels,
+        settings.few_sphericity / form.known.slices**2,
+    )
     half = value * quadrature(percent / 100, form.area_error / math.sqrt(surface.area_mm2))
     method = "area of the ball of the same volume over the area of the sub-voxel surface (IBSI QCFX)"
     found = form.banded("sphericity", value, "1", half=half, method=method)

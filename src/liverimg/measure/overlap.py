@@ -102,9 +102,9 @@ def overlap_with(
             words = f"the lesion lies where the tube ran, led through from both sides, {share:.0%} of its width deep"
             return Overlap(depth, max(0.0, depth - half), depth + half, words)
     around = _enclosed(near, start, contact, quadrature(half_mm, shape_share * start.diameter_mm / 2))
-    if len(pieces) == 1 and pieces[0].radius_mm > around.most_mm:
+    if len(pieces) == 1 and pieces[0].radius_mm > around.depth_mm:
         words = f"{around.words}; it leaves the lesion on one side only as drawn, and may run on inside"
-        return Overlap(around.depth_mm, 0.0, pieces[0].radius_mm, words)
+        return Overlap(around.depth_mm, 0.0, max(around.most_mm, pieces[0].radius_mm), words)
     return around
 
 

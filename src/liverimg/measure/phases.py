@@ -1,14 +1,15 @@
-"""Images of other contrast phases, laid onto the anatomy of the labels by translations found from their edges.
+"""Images of other contrast phases, laid onto the anatomy of the labels by what their edges tell.
 
-Patients breathe between phases, and the liver moves mostly along the body. First the whole liver is moved as one;
-then, around each lesion, what is left of the motion is measured again on the edges there, because a liver also turns
-and bends. What no edge decides stays as doubt, in millimetres, and widens every number that rests on it.
+Patients breathe between phases, and the liver moves mostly along the body: first the whole liver is shifted as one.
+Because a liver also turns and bends, pieces of it are then looked for (:mod:`liverimg.registration.phase_motion`),
+large ones everywhere and small ones around each lesion, which gets a rigid motion of its own. A liver too small for
+pieces is shifted only. What no edge decides stays as doubt, in millimetres, and widens every number that rests on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,20 @@ from numpy.typing import NDArray
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
+from liverimg.core.motion import RigidMotion
 from liverimg.core.nearest import on_grid
 from liverimg.core.study import Phase
 from liverimg.core.volume import Volume
 from liverimg.measure.liver import TREES_IN_LIVER, LiverBody
 from liverimg.measure.rules import AlignmentRules
 from liverimg.measure.scene import Scene
+from liverimg.registration.liver_view import carried
+from liverimg.registration.phase_motion import LiverCubes, PlacedLiver, place_liver, place_part, spread_points
 from liverimg.registration.resample import UNMOVED, Millimetres, Window, sampled, thinned, window_of
 from liverimg.registration.translation import Translation, find_translation
 
 FloatArray = NDArray[np.float32]
+Points = NDArray[np.float64]
 
 _HALF = 0.5
 
@@ -37,10 +42,12 @@ class PhaseImage:
     Attributes:
         volume: On a grid of its own, in the labels' frame of reference.
         is_reference: Whether the labels were drawn on this very image.
-        shift_lps_mm: From a place in the labels to the same anatomy in this image.
+        shift_lps_mm: From a place in the labels to the same anatomy in this image; near a lesion, of its middle.
         doubt_mm: How far the anatomy may lie from there.
         why_not: Why the image can't be laid onto the labels; empty when it can.
         source: Series UID.
+        motion: The rigid motion of the liver near a lesion, which goes before the shift; None where none is known.
+        liver: The motion of all of the liver, where its pieces tell of one.
     """
 
     volume: Volume
@@ -49,10 +56,13 @@ class PhaseImage:
     doubt_mm: float = 0.0
     why_not: str = ""
     source: str = ""
+    motion: RigidMotion | None = None
+    liver: PlacedLiver | None = field(default=None, repr=False)
 
     def on(self, grid: Grid) -> FloatArray:
         """Values at the voxel centres of a grid; NaN where the image does not reach."""
-        values, seen = sampled(self.volume.array, self.volume.grid, grid, shift_lps_mm=self.shift_lps_mm)
+        onto, shift = (grid, self.shift_lps_mm) if self.motion is None else (carried(grid, self.motion), UNMOVED)
+        values, seen = sampled(self.volume.array, self.volume.grid, onto, shift_lps_mm=shift)
         values[~seen] = np.nan
         return values
 
@@ -75,10 +85,14 @@ def place_phases(
         return {p: f if f.is_reference else replace(f, why_not=reason) for p, f in phases.items()}
     grid, region = _around(liver.mask, liver.grid, rules.coarse_mm, rules.most_shift_mm)
     fixed = _coarse(image, grid, UNMOVED)
-    return {
-        phase: found if found.is_reference else _placed(found, fixed, grid, region, rules)
-        for phase, found in phases.items()
-    }
+    cubes = LiverCubes.whole(image, liver.mask, liver.grid, rules.bending)
+    points = spread_points(liver.mask, liver.grid)
+    result = {}
+    for phase, found in phases.items():
+        shifted = found if found.is_reference else _placed(found, fixed, grid, region, rules)
+        as_it_is = found.is_reference or shifted.why_not
+        result[phase] = shifted if as_it_is else _bent(shifted, cubes, points, rules)
+    return result
 
 
 def _placed(found: PhaseImage, fixed: FloatArray, grid: Grid, region: BoolArray, rules: AlignmentRules) -> PhaseImage:
@@ -93,8 +107,25 @@ def _placed(found: PhaseImage, fixed: FloatArray, grid: Grid, region: BoolArray,
     return replace(found, shift_lps_mm=translation.shift_lps_mm, doubt_mm=translation.doubt_mm)
 
 
+def _bent(found: PhaseImage, cubes: LiverCubes, points: Points, rules: AlignmentRules) -> PhaseImage:
+    """What the pieces of the whole liver add to its shift; a liver with too few of them stays as it is."""
+    placed = place_liver(cubes, found.volume, RigidMotion(np.eye(3), np.array(found.shift_lps_mm)), rules.bending)
+    if placed is None:
+        return found
+    if isinstance(placed, str):
+        return replace(found, why_not=placed)
+    shift, doubt_mm = placed.shift(points, rules.bending)
+    return replace(found, shift_lps_mm=_millimetres(shift), doubt_mm=doubt_mm, liver=placed)
+
+
 def refined(
-    phases: Mapping[Phase, PhaseImage], image: Volume, near: BoolArray, grid: Grid, rules: AlignmentRules
+    phases: Mapping[Phase, PhaseImage],
+    image: Volume,
+    near: BoolArray,
+    grid: Grid,
+    rules: AlignmentRules,
+    *,
+    points_lps_mm: Points | None = None,
 ) -> dict[Phase, PhaseImage]:
     """The same phases, each moved by what is left of the motion near one lesion.
 
@@ -104,22 +135,54 @@ def refined(
         near: The liver around the lesion.
         grid: Of ``near``.
         rules: Limits.
+        points_lps_mm: Places whose motion is asked for, shape (n, 3), such as the lesion's surface; all of ``near``
+            where none are named.
     """
-    if all(found.is_reference or found.why_not for found in phases.values()):
+    if not near.any():
         return dict(phases)
-    fine, region = _around(near, grid, rules.fine_mm, rules.most_residual_mm)
-    fixed = _coarse(image, fine, UNMOVED)
+    points = spread_points(near, grid) if points_lps_mm is None else points_lps_mm
+    cubes = None
     result = {}
     for phase, found in phases.items():
         if found.is_reference or found.why_not:
             result[phase] = found
-            continue
-        moving = _coarse(found.volume, fine, found.shift_lps_mm)
-        translation = find_translation(
-            fixed, moving, fine, region=region, most_mm=rules.most_residual_mm, rules=rules.translation
-        )
-        result[phase] = _moved_on(found, translation, rules)
+        elif found.liver is None:
+            result[phase] = _shifted_near(found, image, near, grid, rules)
+        else:
+            cubes = cubes or LiverCubes.part(image, near, grid, rules.bending)
+            result[phase] = _bent_near(found, found.liver, cubes, points, rules)
     return result
+
+
+def _bent_near(
+    found: PhaseImage, liver: PlacedLiver, cubes: LiverCubes, points: Points, rules: AlignmentRules
+) -> PhaseImage:
+    """The rigid motion near a lesion by small pieces, or by the large ones where the small ones tell less."""
+    motion, doubt_mm = liver.near(points, rules.bending)
+    part = place_part(cubes, found.volume, motion, rules.bending)
+    if part is not None:
+        finer, finer_mm = part.near(points, rules.bending)
+        if finer_mm <= doubt_mm:
+            motion, doubt_mm = finer, finer_mm
+    middle = points.mean(axis=0)
+    shift = _millimetres(motion.apply(middle) - middle)
+    doubt_mm = max(doubt_mm, rules.translation.least_doubt_mm)
+    return replace(found, shift_lps_mm=shift, doubt_mm=doubt_mm, motion=motion)
+
+
+def _shifted_near(found: PhaseImage, image: Volume, near: BoolArray, grid: Grid, rules: AlignmentRules) -> PhaseImage:
+    """What is left near a lesion as a shift, by the edges there."""
+    fine, region = _around(near, grid, rules.fine_mm, rules.most_residual_mm)
+    moving = _coarse(found.volume, fine, found.shift_lps_mm)
+    translation = find_translation(
+        _coarse(image, fine, UNMOVED),
+        moving,
+        fine,
+        region=region,
+        most_mm=rules.most_residual_mm,
+        rules=rules.translation,
+    )
+    return _moved_on(found, translation, rules)
 
 
 def _moved_on(found: PhaseImage, rest: Translation | None, rules: AlignmentRules) -> PhaseImage:
@@ -128,6 +191,11 @@ def _moved_on(found: PhaseImage, rest: Translation | None, rules: AlignmentRules
         return replace(found, doubt_mm=max(found.doubt_mm, rules.unseen_residual_mm))
     x, y, z = (a + b for a, b in zip(found.shift_lps_mm, rest.shift_lps_mm, strict=True))
     return replace(found, shift_lps_mm=(x, y, z), doubt_mm=rest.doubt_mm)
+
+
+def _millimetres(shift: NDArray[np.float64]) -> Millimetres:
+    x, y, z = (float(v) for v in shift)
+    return x, y, z
 
 
 def _around(mask: BoolArray, grid: Grid, spacing_mm: float, beyond_mm: float) -> tuple[Grid, BoolArray]:

@@ -14,9 +14,11 @@ from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.scene import Box, Scene
-from liverimg.measure.surface import DRAWN_IN_PIXELS, Surface, border_voxels, structure_points
+from liverimg.measure.surface import DRAWN_IN_PIXELS, Surface, border_voxels, pitch_mm, structure_points
 
-_TOUCHING_VOXELS = 0.75  # nearer than this, in voxels, two surfaces count as one
+_TOUCHING_VOXELS = 0.75  # nearer than this, in voxels, a centre and a surface count as neighbours
+# And no farther apart than this share of the pitch between them: what lies in neighbouring thick slices need not touch.
+_TOUCHING_PITCH = 0.3
 
 _FIRST_REACH_MM = 25.0
 _REACH_GROWTH = 2.5
@@ -35,7 +37,7 @@ class Nearest:
         distance_mm: Its length; 0 where the two touch.
         on_lesion: Its end on the lesion, LPS mm.
         on_structure: Its end on the structure, LPS mm.
-        touching: Whether voxels of the two are neighbours.
+        touching: Whether voxels of the two are neighbours, and the surfaces no farther apart than voxels can tell.
         unseen_mm: How much nearer a thin structure may come between slices: the gap that it can slip through.
     """
 
@@ -235,7 +237,11 @@ def nearest_in(target: Target, mask: BoolArray, region: Box, grid: Grid) -> Near
         found = _in_block(target, candidates[mine], mask, start, grid)
         if best is None or round(found.distance_mm, 9) < round(best.distance_mm, 9):
             best = found
-    return None if best is None else replace(best, touching=touching)
+    if best is None:
+        return None
+    line = best.on_structure - best.on_lesion
+    across_mm = pitch_mm(grid, grid.spacing_mm, line / max(best.distance_mm, 1e-9))
+    return replace(best, touching=touching and best.distance_mm <= _TOUCHING_PITCH * across_mm)
 
 
 def _in_block(

@@ -12,6 +12,7 @@ from liverimg.core.labels import BoolArray, LabelQuality, Structure
 from liverimg.measure.band import direction, quadrature, surface_error_mm
 from liverimg.measure.branches import MARK_OF, Branch, NamedTree, PartSource, name_trees
 from liverimg.measure.dome import DomeSource, dome_of
+from liverimg.measure.lattice import Lattice
 from liverimg.measure.proximity import (
     MaskSource,
     Nearest,
@@ -22,7 +23,6 @@ from liverimg.measure.proximity import (
 )
 from liverimg.measure.scene import Box, Scene
 from liverimg.measure.subject import Body, Subject
-from liverimg.measure.surface import pitch_mm
 from liverimg.measure.trees import Cells
 
 # Asked for in every study; the organs at risk only where somebody looked for them.
@@ -110,7 +110,7 @@ def half_width_mm(place: Place, subject: Subject, body: Body) -> float:
     grid = body.scene.grid
     line = direction(place.found.on_lesion, place.found.on_structure)
     return quadrature(
-        body.settings.band_distance * pitch_mm(grid, body.band_spacing_mm, line),
+        Lattice.of(grid, body.band_spacing_mm).half_mm(body.settings.bands.distance, line),
         surface_error_mm(subject.quality, Structure.TUMOUR),
         surface_error_mm(subject.quality, place.structure),
     )

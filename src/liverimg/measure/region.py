@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float32]
 _MOST_VOXELS = 500_000  # of a region; larger lesions are read on every second or third voxel
 _MAD_TO_SD = 1.4826  # median absolute deviation to the standard deviation of a normal distribution
 _FEWEST_BLOCKS = 8
+_MOST_POINTS = 100  # of a lesion's surface, whose motion is asked for
 _MOSTLY = 0.75  # of a block has to be liver for the block to count
 _HALF = 0.5
 
@@ -58,7 +59,9 @@ class Region:
         images = body.phases
         if body.image is not None:
             near = liver_near(body.scene, whole)
-            images = refined(images, body.image, near, body.scene.crop_grid(whole), alignment)
+            surface = subject.surface.vertices_lps_mm
+            points = surface[:: max(1, len(surface) // _MOST_POINTS)]
+            images = refined(images, body.image, near, body.scene.crop_grid(whole), alignment, points_lps_mm=points)
         box = _box(subject, body.scene, rules.ring_far_mm)
         every = _steps(box, body.scene.grid)
         grid = _strided(body.scene.crop_grid(box), every)

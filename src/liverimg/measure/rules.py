@@ -12,6 +12,7 @@ import numpy as np
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.grid import FloatArray
 from liverimg.core.rows import filled
+from liverimg.registration.phase_motion import PhaseMotionRules
 from liverimg.registration.translation import TranslationRules
 
 
@@ -27,6 +28,7 @@ class AlignmentRules:
         around_mm: How far around a lesion edges are compared.
         unseen_residual_mm: What is left of the motion where no edge tells.
         translation: How a translation is judged.
+        bending: How the liver's turning and bending beyond it is found.
     """
 
     coarse_mm: float
@@ -36,6 +38,7 @@ class AlignmentRules:
     around_mm: float
     unseen_residual_mm: float
     translation: TranslationRules
+    bending: PhaseMotionRules
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> AlignmentRules:

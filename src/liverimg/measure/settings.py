@@ -8,7 +8,35 @@ from typing import Any
 
 from liverimg.core.rows import filled
 from liverimg.measure.branch_rules import BranchRules
+from liverimg.measure.lattice import GridShare
 from liverimg.measure.rules import AlignmentRules, EnhancementRules, NearnessRules, SegmentRules
+
+
+@dataclass(frozen=True)
+class LengthBands:
+    """What the grid hides of each length.
+
+    Attributes:
+        long_diameter: Of the axial long diameter.
+        short_diameter: Of the axial short diameter, beside what the choice of the long one leaves open.
+        extent: Of the craniocaudal extent.
+        diameter_3d: Of the largest 3-D diameter.
+        surface_area: Of an area over its root.
+        distance: Of distances between structures.
+        depth_near: Of the depth of the nearest point.
+        depth_centre: Of the depth of the centre.
+        depth_far: Of the depth of the farthest point.
+    """
+
+    long_diameter: GridShare
+    short_diameter: GridShare
+    extent: GridShare
+    diameter_3d: GridShare
+    surface_area: GridShare
+    distance: GridShare
+    depth_near: GridShare
+    depth_centre: GridShare
+    depth_far: GridShare
 
 
 @dataclass(frozen=True)
@@ -18,30 +46,16 @@ class MeasureSettings:
     Attributes:
         minimum_lesion_volume_ml: Smaller unnumbered parts of the tumour label are not reported.
         liver_closing_radius_mm: Vessels count as inside the liver where liver lies around them this near.
-        band_long_diameter: Half width of the axial long diameter's 95 % band as a share of the pitch along it.
-        band_short_diameter: The same for the axial short diameter.
-        band_extent: The same for the craniocaudal extent.
-        band_3d_diameter: Likewise of the largest 3-D diameter, of the wider of that pitch and the voxels' mean pitch.
-        band_distance: The same for distances between structures.
-        band_depth: The same for depths from the skin, of the nearest point.
-        band_line: The same along a line that is given, where it meets a surface.
-        band_depth_centre: The same for the depth of the centre.
-        band_depth_far: The same for the depth of the farthest point.
+        bands: Half widths of the 95 % bands of lengths.
+        band_line: Half width where a line that is given meets a surface, as a share of the pitch along it.
         band_volume: Half width of a volume's band as a share of the root of border voxels, in voxels.
         skin_threshold_hu: On CT the skin lies where the values pass this.
         skin_detach_radius_mm: What hangs on the body by a bridge narrower than twice this is no part of it.
         band_mesh_volume: The same for the volume within the sub-voxel surface.
-        band_surface_area: Half width of an area's band as a share of mean spacing times root of the area.
         band_sphericity: Half width of a sphericity's band in per cent of it.
-        few_long_diameter: What the share of the long diameter gains over the squared number of slices of the lesion.
-        few_short_diameter: The same for the short diameter.
-        few_extent: The same for the craniocaudal extent.
-        few_3d_diameter: The same for the largest 3-D diameter.
+        pixel_sphericity: What that gains over the area counted in pixels, in per cent.
         few_volume: Half width of a volume's band as a share of the volume over the squared number of slices.
-        few_mesh_volume: The same for that within the sub-voxel surface.
-        few_surface_area: What the share of the area gains over the squared number of slices.
-        few_depth: What the share of the nearest point's depth gains over the squared number of slices.
-        few_depth_far: The same for the farthest point's.
+        few_mesh_volume: The same for that within the sub-voxel surface, over the cubed number of slices.
         few_sphericity: What that gains over the squared number of slices, in per cent.
         recist_least_diameter_mm: Lesions at least this long are measurable on thin slices.
         recist_thin_slice_mm: Slices up to this count as thin.
@@ -61,31 +75,17 @@ class MeasureSettings:
 
     minimum_lesion_volume_ml: float
     liver_closing_radius_mm: float
-    band_long_diameter: float
-    band_short_diameter: float
-    band_extent: float
-    band_3d_diameter: float
-    band_distance: float
-    band_depth: float
+    bands: LengthBands
     band_line: float
-    band_depth_centre: float
-    band_depth_far: float
     band_volume: float
     skin_threshold_hu: float
     skin_detach_radius_mm: float
     band_mesh_volume: float
-    band_surface_area: float
     band_sphericity: float
-    few_long_diameter: float
-    few_short_diameter: float
-    few_extent: float
-    few_3d_diameter: float
+    pixel_sphericity: float
     few_volume: float
     few_mesh_volume: float
-    few_surface_area: float
     few_sphericity: float
-    few_depth: float
-    few_depth_far: float
     recist_least_diameter_mm: float
     recist_thin_slice_mm: float
     recist_slices: float

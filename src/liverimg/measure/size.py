@@ -10,11 +10,12 @@ import numpy as np
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import Structure
 from liverimg.core.measurement import EvidencePoint, Measured, Measurement, NotMeasured
-from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm, voxel_share
+from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
+from liverimg.measure.lattice import GridShare, Lattice
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.span import longest_span
 from liverimg.measure.subject import Body, Subject
-from liverimg.measure.surface import Surface, pitch_mm, stack_axis
+from liverimg.measure.surface import Surface, stack_axis
 
 SIZE_NAMES = (
     "axial_long_diameter",
@@ -57,12 +58,14 @@ class SizeBand:
         surface: Whose axes the spacings belong to.
         spacing_mm: As bands see it: across slices never finer than they were acquired.
         slices: How many acquired slices cross the lesion; a fraction where it was resampled.
+        lattice: Pixels and slices as they were acquired.
         error_mm: How far the outline may be off all over.
     """
 
     surface: Surface
     spacing_mm: FloatArray
     slices: float
+    lattice: Lattice
     error_mm: float
 
     @classmethod
@@ -70,17 +73,15 @@ class SizeBand:
         """Takes together what labels and acquisition tell."""
         spacing = body.band_spacing_mm
         axis = stack_axis(spacing)
-        slices = subject.lesion.mask.shape[axis] * float(subject.lesion.grid.spacing_mm[axis] / spacing[axis])
+        grid = subject.lesion.grid
+        slices = max(1.0, subject.lesion.mask.shape[axis] * float(grid.spacing_mm[axis] / spacing[axis]))
         error_mm = surface_error_mm(subject.quality, Structure.TUMOUR)
-        return cls(subject.surface, spacing, max(slices, 1.0), error_mm)
+        lattice = Lattice.of(grid, spacing, slices=slices, area_mm2=subject.surface.area_mm2)
+        return cls(subject.surface, spacing, slices, lattice, error_mm)
 
-    def pitch_mm(self, along_lps: FloatArray) -> float:
-        """Spacing seen along a direction."""
-        return pitch_mm(self.surface.grid, self.spacing_mm, along_lps)
-
-    def half_mm(self, share: float, few: float, pitch_mm: float) -> float:
-        """Half width for a length: the grid's share of the pitch, and the outline at both ends."""
-        return quadrature(voxel_share(share, few, self.slices) * pitch_mm, self.error_mm, self.error_mm)
+    def half_mm(self, share: GridShare, along_lps: FloatArray | None = None) -> float:
+        """Half width for a length: what the grid hides along the line, and the outline at both ends."""
+        return quadrature(self.lattice.half_mm(share, along_lps), self.error_mm, self.error_mm)
 
 
 def why_no_size(lesion: LesionMask) -> str:
@@ -96,13 +97,11 @@ def why_no_size(lesion: LesionMask) -> str:
 
 
 def _axial(subject: Subject, body: Body, known: SizeBand) -> tuple[Measurement, Measurement]:
-    found, settings, plane = subject.axial, body.settings, _plane_words(subject.surface)
-    long_half = known.half_mm(
-        settings.band_long_diameter, settings.few_long_diameter, known.pitch_mm(direction(*found.long_ends))
-    )
-    short_half = known.half_mm(
-        settings.band_short_diameter, settings.few_short_diameter, known.pitch_mm(direction(*found.short_ends))
-    )
+    found, bands, plane = subject.axial, body.settings.bands, _plane_words(subject.surface)
+    long_half = known.half_mm(bands.long_diameter, direction(*found.long_ends))
+    short_half = known.half_mm(bands.short_diameter, direction(*found.short_ends))
+    # Which of several lines is the longest can't be told within their error: each has a short diameter of its own.
+    least, largest = (abs(found.short_mm - end) for end in found.short_range_mm)
     long = banded(
         "axial_long_diameter",
         subject.lesion.id,
@@ -123,7 +122,8 @@ def _axial(subject: Subject, body: Body, known: SizeBand) -> tuple[Measurement, 
         method=f"longest line at right angles to the long diameter in the same {plane}, sub-voxel contour",
         points=_ends(found.short_ends, found.plane_centre),
         sources=body.sources,
-        at_most=found.short_mm + short_half + found.between_slices_mm,
+        at_least=found.short_mm - quadrature(short_half, least),
+        at_most=found.short_mm + quadrature(short_half, largest) + found.between_slices_mm,
     )
     slices = () if body.acquired is None else body.acquired.slices_at(found.plane_centre)
     return replace(long, slices=slices), replace(short, slices=slices)
@@ -140,7 +140,7 @@ def _plane_words(surface: Surface) -> str:
 
 
 def _craniocaudal(subject: Subject, body: Body, known: SizeBand) -> Measurement:
-    vertices, settings = subject.surface.vertices_lps_mm, body.settings
+    vertices = subject.surface.vertices_lps_mm
     heights = vertices[:, 2]
     ends = vertices[[int(np.argmin(heights)), int(np.argmax(heights))]]
     return banded(
@@ -148,7 +148,7 @@ def _craniocaudal(subject: Subject, body: Body, known: SizeBand) -> Measurement:
         subject.lesion.id,
         float(heights.max() - heights.min()),
         "mm",
-        half=known.half_mm(settings.band_extent, settings.few_extent, known.pitch_mm(np.array([0.0, 0.0, 1.0]))),
+        half=known.half_mm(body.settings.bands.extent, np.array([0.0, 0.0, 1.0])),
         method="extent along the patient's foot-to-head axis, ends interpolated between slices",
         points=(evidence("start", ends[0]), evidence("end", ends[1])),
         sources=body.sources,
@@ -158,10 +158,8 @@ def _craniocaudal(subject: Subject, body: Body, known: SizeBand) -> Measurement:
 def _maximum_3d(subject: Subject, body: Body, known: SizeBand) -> Measurement:
     ends = longest_span(subject.surface)
     value = float(np.linalg.norm(ends[1] - ends[0]))
-    # The longest of many lines finds the grid's roughness in whatever direction it is widest: the pitch along the
-    # winning line alone would be too narrow a band on anisotropic grids.
-    pitch = max(known.pitch_mm(direction(*ends)), float(np.prod(known.spacing_mm) ** (1 / 3)))
-    half = known.half_mm(body.settings.band_3d_diameter, body.settings.few_3d_diameter, pitch)
+    # The longest of many lines finds what the grid hides in whatever direction that is most: its own does not count.
+    half = known.half_mm(body.settings.bands.diameter_3d)
     return banded(
         "maximum_3d_diameter",
         subject.lesion.id,
@@ -220,6 +218,7 @@ def volume_half_width_ml(
     slices: float,
     error_mm: float,
     shares: tuple[float, float],
+    power: int = 2,
 ) -> float:
     """Band of a volume: border voxels are in or out by chance, and so are the ends between slices.
 
@@ -230,12 +229,13 @@ def volume_half_width_ml(
         slices: How many slices cross the body: a sum over slices errs by about one over their square.
         error_mm: How far the outline may be off all over.
         shares: Half width as a share of the root of the number of border voxels, in voxels; and as a share of the
-            volume over the squared number of slices.
+            volume over a power of the number of slices.
+        power: Two for a sum over slices; a surface that is interpolated between them gains one more.
     """
     voxel_mm3 = float(np.prod(spacing_mm))
     border_voxels = area_mm2 / voxel_mm3 ** (2 / 3)
     counted_mm3 = shares[0] * voxel_mm3 * math.sqrt(border_voxels)
-    between_mm3 = shares[1] * volume_ml * 1000 / slices**2
+    between_mm3 = shares[1] * volume_ml * 1000 / slices**power
     return quadrature(counted_mm3, between_mm3, area_mm2 * error_mm) / 1000
 
 

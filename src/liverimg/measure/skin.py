@@ -27,7 +27,7 @@ from liverimg.measure.settings import MeasureSettings
 
 IndexArray = NDArray[np.intp]
 
-_OUTLINE = (Structure.BODY, Structure.SKIN, Structure.FAT, Structure.MUSCLE)
+BODY_OUTLINE = (Structure.BODY, Structure.SKIN, Structure.FAT, Structure.MUSCLE)
 _BLOCK_MM = 7.0
 _BLOCK_LEAST_VOXELS = 3
 _SMOOTHING = 2.2  # of the finest spacing: skin is flat, so more smoothing costs nothing
@@ -223,8 +223,8 @@ def find_skin(
         image: The reference in HU on the labels' grid, or None.
         drawn_by_person: Whether the labels' outline goes before the image's.
     """
-    outlined = any(scene.labels.knows(s) for s in _OUTLINE)
-    drawn = outlined and scene.box(*_OUTLINE) is not None
+    outlined = any(scene.labels.knows(s) for s in BODY_OUTLINE)
+    drawn = outlined and scene.box(*BODY_OUTLINE) is not None
     if drawn and (drawn_by_person or image is None):
         source, level, words = scene.labels.array, 0.0, "the labels' outline of the body"
     elif image is not None:

@@ -23,11 +23,9 @@ from liverimg.measure.phases import PhaseImage, place_phases
 from liverimg.measure.proximity import Target
 from liverimg.measure.scene import Scene
 from liverimg.measure.settings import MeasureSettings
-from liverimg.measure.skin import Skin, find_skin
+from liverimg.measure.skin import BODY_OUTLINE, Skin, find_skin
 from liverimg.measure.surface import Surface, blob_surface
 
-# Whose outline of the body goes before that of the image (LabelQuality.origin).
-BY_PERSON = ("external", "edited")
 _INSIDE_LIVER = (*LIVER_CONTENTS, *TREES_IN_LIVER)
 
 
@@ -157,7 +155,7 @@ def _skin(
     if not lesions:
         return "no lesion is drawn"
     hounsfield = image if image is not None and image.quantity is Quantity.HU else None
-    by_person = quality.origin in BY_PERSON
+    by_person = quality.by_person(*BODY_OUTLINE)
     return find_skin(scene, lesions=lesions, settings=settings, image=hounsfield, drawn_by_person=by_person)
 
 

@@ -39,7 +39,7 @@ _FLAT_END_DROP = 2.3
 # How far a blob's outlines lie inside the true ones, in pixels, and how far inside it the surface lies whose area is
 # that of the mesh, what is left of its roughness included: both measured on random bodies of at least six slices,
 # benchmarks/measurement_surface.py.
-_OUTLINE_INSIDE = 0.01
+_OUTLINE_INSIDE = 0.004
 _INSIDE_BY_AREA = 0.01
 _FACET = 4.0  # a facet of edge h on a ball of radius r lies inside it by about h**2 / (4 r) on average
 _FINEST_STEPS = 8  # at most so many planes are put in the place of one slice

@@ -22,7 +22,7 @@ from liverimg.measure.approach import ApproachSettings
 from liverimg.measure.band import surface_error_mm
 from liverimg.measure.scene import Box
 from liverimg.measure.skin import Skin
-from liverimg.measure.subject import BY_PERSON, Body
+from liverimg.measure.subject import Body
 
 Codes = NDArray[np.uint8]
 
@@ -208,7 +208,7 @@ def _asked(body: Body) -> frozenset[Structure]:
     """Structures that are looked for on the image and not among the labels."""
     if body.hounsfield is None:
         return frozenset()
-    return frozenset(_VAGUE if body.quality.origin in BY_PERSON else (*_VAGUE, *_SHOWN))
+    return frozenset((*_VAGUE, *(s for s in _SHOWN if not body.quality.by_person(s))))
 
 
 def _from_labels(body: Body, asked: frozenset[Structure]) -> Codes:

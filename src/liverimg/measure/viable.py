@@ -159,7 +159,7 @@ def _measured(
     subject: Subject, body: Body, region: Region, cuts: tuple[_Cut, _Cut, _Cut], scale: Scale
 ) -> list[Measured]:
     ends = _ends(subject, body, region, cuts[0], scale)
-    long_share = body.settings.band_long_diameter
+    long_share = body.settings.bands.long_diameter.pixel
     return [
         _diameter(subject.lesion.id, cuts, ends, long_share),
         _area(

@@ -13,12 +13,13 @@ from liverimg.core.measurement import Measured, NotMeasured
 from liverimg.measure.approach import ApproachSettings
 from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
 from liverimg.measure.scene import Scene
-from liverimg.measure.subject import BY_PERSON, Body, Subject
+from liverimg.measure.subject import Body, Subject
 from liverimg.measure.surface import pitch_mm
 
 WALL_NAME = "abdominal_wall_thickness"
 LAYER_NAMES = ("wall_fat_thickness", "wall_muscle_thickness")
 _STEPS_PER_VOXEL = 8
+_LAYERS = (Structure.FAT, Structure.MUSCLE)
 
 # What sound does not pass, or passes bent.
 _OBSTACLES = (
@@ -117,14 +118,14 @@ def measure_wall_layers(near: Measured, subject: Subject, body: Body, settings: 
     wall = measure_wall(near, subject, body)
     if isinstance(wall, NotMeasured):
         return [NotMeasured(name, wall.target, wall.reason) for name in LAYER_NAMES]
-    drawn = all(body.scene.labels.knows(s) for s in (Structure.FAT, Structure.MUSCLE))
+    drawn = all(body.scene.labels.knows(s) for s in _LAYERS)
     if body.hounsfield is None and not drawn:
         reason = "fat is not told from muscle here: no CT, and they were not drawn"
         return [NotMeasured(name, wall.target, reason) for name in LAYER_NAMES]
     start, end = (np.asarray(p.lps_mm) for p in wall.evidence)
     count = _steps(wall.value, body.scene)
     points = start + (np.arange(count) + 0.5)[:, None] / count * (end - start)
-    by_labels = drawn and (body.hounsfield is None or body.quality.origin in BY_PERSON)
+    by_labels = drawn and (body.hounsfield is None or body.quality.by_person(*_LAYERS))
     fat, muscle = _drawn(points, body.scene) if by_labels else _shown(points, body, settings)
     steps_a_mm = count / max(wall.value, settings.skin_most_mm)
     line = direction(start, end)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from liverimg.core.grid import Grid
 from liverimg.phantom.scene import Scene, Solid
 from liverimg.phantom.solids import at_points
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,22 @@ class Extent:
     body_high_xy: tuple[float, float]
     liver_low_z: float
     liver_high_z: float
+
+    @property
+    def low_lps_mm(self) -> FloatArray:
+        """The body's corner at the liver's lowest place."""
+        return np.array([*self.body_low_xy, self.liver_low_z])
+
+    @property
+    def high_lps_mm(self) -> FloatArray:
+        """The body's corner at the liver's highest place."""
+        return np.array([*self.body_high_xy, self.liver_high_z])
+
+
+def grid_over(low_lps_mm: FloatArray, high_lps_mm: FloatArray, *, spacing_kji_mm: Sequence[float]) -> Grid:
+    """The axial grid that begins at one corner of a box and reaches the other."""
+    k, j, i = (int(n) for n in np.ceil((high_lps_mm - low_lps_mm)[::-1] / np.array(spacing_kji_mm)))
+    return Grid.from_axes((k, j, i), spacing_mm=np.array(spacing_kji_mm), origin_lps_mm=low_lps_mm)
 
 
 def extent_of(scene: Scene, *, step_mm: float = 2.0) -> Extent:

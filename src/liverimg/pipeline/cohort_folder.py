@@ -8,7 +8,6 @@ OUT/cohort/                     endings/ID.json of what is not done, log.txt, .l
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from liverimg.core.errors import RecordInvalidError, WorkspaceBusyError, WorkspaceError
+from liverimg.core.errors import RecordInvalidError, WorkspaceError
 from liverimg.files import records
 from liverimg.pipeline.cohort_job import Job
 from liverimg.workspace.disk import fsync, write_atomically
+from liverimg.workspace.lock import locked
 
 _OWN: Final = "cohort"
 _STUDIES: Final = "studies"
@@ -84,24 +84,8 @@ class CohortFolder:
         own = self.folder / _OWN
         if self.folder.exists() and not own.is_dir() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise WorkspaceError(f"{self.folder} is not empty and holds no cohort; give --out a new or an empty folder")
-        try:
-            (own / "endings").mkdir(parents=True, exist_ok=True)
-            self.studies.mkdir(exist_ok=True)
-            handle = os.open(own / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise WorkspaceError(
-                f"{self.folder} can't be written to ({error.strerror}); give --out a folder that you may write to"
-            ) from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise WorkspaceBusyError(
-                    f"another cohort run is at work in {self.folder}; wait for it, or give another --out"
-                ) from None
+        with locked(self.folder, own=own, needs=(own / "endings", self.studies), run="cohort run"):
             yield
-        finally:
-            os.close(handle)
 
     # ---- endings ----
 

@@ -24,6 +24,7 @@ BATCH: Final = 64
 _NUMBERS: Final = frozenset(("value", "low", "high"))
 _MEASURED: Final = TIDY_HEADER.index("measured")
 _KIND: Final = TIDY_HEADER.index("kind")
+_NUMBERS_OF: Final = (Artefact.MEASUREMENTS, Artefact.RESPONSE, Artefact.PERFUSION)
 _PAGES: Final = (Artefact.RESPONSE_REPORT, Artefact.REPORT, Artefact.PERFUSION_REPORT)
 
 MEASUREMENT_COLUMNS: Final[Mapping[str, type]] = {"study_id": str} | {
@@ -107,7 +108,7 @@ def study_rows(cohort: CohortFolder, name: str) -> StudyRows:
     if ending is not None:
         return _refused(name, ending.code, ending.sentence, ending.stage, ending.tries)
     out = cohort.study(name)
-    if not any((out / record.value).is_file() for record in (Artefact.MEASUREMENTS, Artefact.RESPONSE)):
+    if not any((out / record.value).is_file() for record in _NUMBERS_OF):
         return StudyRows(name, is_done=True)
     try:
         results, sheet = long_table(out)
@@ -124,7 +125,7 @@ def study_rows(cohort: CohortFolder, name: str) -> StudyRows:
         is_done=True,
         measurements=measured,
         refusals=series,
-        modalities=tuple(sorted({v["modality"] for v in volumes})),
+        modalities=tuple(sorted({v["modality"] for v in volumes} | {"US" for _ in results.study.get("cines", ())})),
         phases=tuple(dict.fromkeys(v["phase"] for v in volumes)),
         page=next((page.value for page in _PAGES if (out / page.value).is_file()), ""),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from liverimg.core.catalogue import row_of
 from liverimg.core.rows import filled
-from liverimg.files.catalogue import quantity_rows
+from liverimg.files.catalogue import clip_units, quantity_rows
 from liverimg.files.result_tables import Cell
 from liverimg.files.tables import read_table
 from liverimg.pipeline.cohort_rows import MEASUREMENT_COLUMNS, REFUSAL_COLUMNS, StudyRows
@@ -51,7 +51,7 @@ class Gathering:
     """Takes in study after study, then says what stands on the page."""
 
     def __init__(self) -> None:
-        self._by_quantity: dict[tuple[str, str], _Values] = {}
+        self._by_quantity: dict[tuple[str, str, str], _Values] = {}
         self._studies: list[tuple[str, str]] = []
         self._refusals: list[Refusal] = []
         self._series_codes: Counter[str] = Counter()
@@ -70,7 +70,8 @@ class Gathering:
         self._studies.append((study.study_id, study.page))
         self._modalities.update(study.modalities)
         self._phases.update(study.phases)
-        self._phase_counts[len(study.phases)] += 1
+        if study.phases:
+            self._phase_counts[len(study.phases)] += 1
         for row in study.measurements:
             self._add_value(index, row)
 
@@ -83,9 +84,10 @@ class Gathering:
             self._refusals.append(Refusal(study_id, code, sentence, stage, int(cells["tries"] or 0)))
 
     def _add_value(self, index: int, row: tuple[Cell, ...]) -> None:
-        key = (str(row[_AT["kind"]]), str(row[_AT["quantity"]]))
+        # One name may come in pixels or in millimetres: these are never put together.
+        key = (str(row[_AT["kind"]]), str(row[_AT["quantity"]]), str(row[_AT["unit"]]))
         if key not in self._by_quantity:
-            self._by_quantity[key] = _Values(str(row[_AT["unit"]]), str(row[_AT["title"]] or key[1]))
+            self._by_quantity[key] = _Values(key[2], str(row[_AT["title"]] or key[1]))
         found = self._by_quantity[key]
         value = row[_AT["value"]]
         if isinstance(value, int | float):
@@ -105,7 +107,7 @@ class Gathering:
         """
         rules = filled(SummaryRules, read_table("cohort"), "cohort.toml")
         order = {name: n for n, name in enumerate(quantity_rows())}
-        keys = sorted(self._by_quantity, key=lambda key: (key[0], order.get(key[1], len(order)), key[1]))
+        keys = sorted(self._by_quantity, key=lambda key: (key[0], order.get(key[1], len(order)), *key[1:]))
         return CohortContent(
             title=title,
             total=total,
@@ -120,8 +122,8 @@ class Gathering:
             outlier_score=rules.outlier_score,
         )
 
-    def _distribution(self, kind: str, name: str, rules: SummaryRules) -> Distribution:
-        found = self._by_quantity[kind, name]
+    def _distribution(self, kind: str, name: str, unit: str, rules: SummaryRules) -> Distribution:
+        found = self._by_quantity[kind, name, unit]
         values = np.asarray(found.values, dtype=float)
         row = row_of(name, quantity_rows())
         states = row.states if row is not None else ()
@@ -129,8 +131,8 @@ class Gathering:
             counts = Counter(int(v) for v in np.rint(values))
             by_state = tuple((states[n], counts[n]) for n in sorted(counts) if 0 <= n < len(states))
             return Distribution(kind, name, found.title, "", values.size, found.missing, states=by_state)
-        if not values.size:
-            return Distribution(kind, name, found.title, found.unit, 0, found.missing)
+        if not values.size or unit in clip_units():
+            return Distribution(kind, name, found.title, found.unit, values.size, found.missing)
         low, quarter, middle, three_quarters, high = np.percentile(values, (0, 25, 50, 75, 100))
         heights, ends = _histogram(values, rules)
         return Distribution(

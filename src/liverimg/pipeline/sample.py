@@ -30,6 +30,7 @@ from liverimg.pipeline.sample_plan import STUDIES, PlannedSeries, PlannedStudy, 
 Progress = Callable[[float], None]
 
 _AGENT = {Modality.CT: "Iohexol 350", Modality.MR: "Gadoxetate disodium"}
+NAMES = (*(study.name for study in STUDIES), "ceus")
 _INJECTION_S = 10 * 3600
 _BEFORE_INJECTION_S = 90
 _README = """\
@@ -63,26 +64,32 @@ no artefacts but noise. A figure reached here says that the program is consisten
 """
 
 
-def write_sample(folder: Path, *, seed: int | None = None, progress: Progress | None = None) -> None:
-    """Writes three studies, three broken ones and the exact answers.
+def write_sample(
+    folder: Path, *, seed: int | None = None, only: str | None = None, progress: Progress | None = None
+) -> None:
+    """Writes four studies, three broken ones and the exact answers.
 
     Args:
         folder: New or empty.
         seed: Another patient than the one that is built in.
+        only: One of :data:`NAMES`, with its answers; None writes all, and the broken ones.
         progress: Told the share of the work that is done.
 
     Raises:
-        UsageError: The folder holds something already.
+        UsageError: The folder holds something already, or nothing is called ``only``.
     """
+    if only is not None and only not in NAMES:
+        raise UsageError(f"the sample has no study {only!r}; expected one of: {', '.join(NAMES)}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("the sample folder holds something already; name a new or an empty one")
     tell = progress or (lambda _: None)
     scene = sample_scene() if seed is None else random_scene(seed)
     ablations = ablations_for(scene)
     after = treated(scene, ablations, deformation=follow_up_position(ablations))
-    steps = sum(len(s.series) for s in STUDIES) + len(STUDIES) + 1
+    studies = [study for study in STUDIES if only in (None, study.name)]
+    steps = sum(len(s.series) for s in studies) + len(studies) + 1
     done = 0
-    for study in STUDIES:
+    for study in studies:
         shown = after if study.name == "post_ct" else scene
         room = extent_of(shown)
         for slice_mm in sorted({planned.slice_mm for planned in study.series}):
@@ -98,10 +105,12 @@ def write_sample(folder: Path, *, seed: int | None = None, progress: Progress | 
         _write_truth(folder / "truth", shown, room, study)
         done += 1
         tell(done / steps)
-    write_ceus(folder, seed=scene.seed)
+    if only in (None, "ceus"):
+        write_ceus(folder, seed=scene.seed)
     tell(1.0)
-    write_broken(folder)
-    (folder / "README.md").write_text(_readme(scene, seed), encoding="utf-8")
+    if only is None:
+        write_broken(folder)
+        (folder / "README.md").write_text(_readme(scene, seed), encoding="utf-8")
 
 
 def _readme(scene: Scene, seed: int | None) -> str:

@@ -37,7 +37,7 @@ class TranslationRules:
         doubtful_share: Translations whose agreement comes this near to the best one's, as a share of how far the
             best stands out of all, are not excluded.
         least_agreement: Below it the two images do not show the same anatomy.
-        least_doubt_mm: No translation is known better than this, because livers do not only move, they bend.
+        least_doubt_mm: No motion is known better than this, because livers do not only move, they bend.
     """
 
     edge_share: float

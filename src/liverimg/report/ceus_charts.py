@@ -81,7 +81,8 @@ def _ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     rough = max(high - low, 1e-9) / wanted
     power = 10.0 ** np.floor(np.log10(rough))
     step = next((s * power for s in _STEPS if s * power >= rough), 10 * power)
-    return [float(v) for v in np.arange(np.ceil(low / step) * step, high + step / 100, step)]
+    # Adding zero makes a plain zero of a negative one; rounding, one of what sums left of it.
+    return [float(v) + 0.0 for v in np.round(np.arange(np.ceil(low / step) * step, high + step / 100, step), 9)]
 
 
 def curve_chart(

@@ -104,6 +104,9 @@ def _row(found: Distribution, strings: Strings) -> QuantityRow:
         middle = f"{words(median)}{unit}"
         half = f"{words(first)} – {words(third)}"
         whole = f"{words(found.ends[0])} – {words(found.ends[1])}"
+    elif found.measured:
+        # Counted only; the row of the same name in another unit has its numbers.
+        middle = unit.strip()
     most = max((count for _, count in found.states), default=1)
     return QuantityRow(
         title=found.title,

@@ -186,7 +186,7 @@ def _remarks(
                 carried.setdefault(flag, []).append(row.number)
         for flag in sorted(set(carried) - _SAID_BY_THE_STUDY):
             told = codes["flags"].get(flag, {"meaning": flag, "action": ""})
-            where = say(strings, key, numbers=", ".join(str(number) for number in carried[flag]))
+            where = _where(key, carried[flag], strings)
             needs_nobody = told["action"].startswith(_NEEDS_NOBODY)
             action = "" if needs_nobody else told["action"]
             text = say(strings, "warning.one", where=where, meaning=told["meaning"], action=action).strip()
@@ -197,14 +197,17 @@ def _remarks(
 def _nameless(rows: Sequence[VolumeRow], series: Sequence[Series], strings: Strings) -> tuple[Remark, ...]:
     """Volumes that should have a contrast phase, and whose phase nothing tells."""
     unknown = [
-        str(row.number)
-        for row, one in zip(rows, series, strict=True)
-        if one.phase is Phase.UNKNOWN and may_have_phase(one)
+        row.number for row, one in zip(rows, series, strict=True) if one.phase is Phase.UNKNOWN and may_have_phase(one)
     ]
     if not unknown:
         return ()
-    where = say(strings, "warning.where_volume", numbers=", ".join(unknown))
+    where = _where("warning.where_volume", unknown, strings)
     return (Remark(say(strings, "warning.phase_unknown", where=where)),)
+
+
+def _where(key: str, numbers: Sequence[int], strings: Strings) -> str:
+    """``Volume 1``, ``Volumes 1, 3``."""
+    return say(strings, key if len(numbers) == 1 else f"{key}s", numbers=", ".join(str(number) for number in numbers))
 
 
 def _usable(volumes: int, clips: int, strings: Strings) -> str:

@@ -180,7 +180,7 @@ def _posture(liver: NDArray[np.bool_], labels: LabelMap, rules: QualityRules) ->
         sign * np.sign(_centre(labels.mask(structure))[0] - at[0])
         for sign, structures in ((1, _ABOVE_THE_LIVER), (-1, _BELOW_THE_LIVER))
         for structure in structures
-        if np.count_nonzero(labels.mask(structure)) * labels.grid.voxel_ml >= rules.witness_ml
+        if labels.count(structure) * labels.grid.voxel_ml >= rules.witness_ml
     ]
     if sum(votes) < 0:
         yield QualityFinding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
@@ -21,9 +22,14 @@ from liverimg.files.study_records import (
     quality_to_record,
     study_from_record,
 )
+from liverimg.measure.lesions import LesionMask, find_lesions
 from liverimg.workspace import Artefact, Draft, Workspace
 
 SEGMENT = "segment"
+_UNTOUCHED = (
+    "Tumours were corrected by hand, but not {lesions}: no voxel there was changed, so the bands are still those of "
+    "whoever drew them first."
+)
 _DRAWN_WITH = {Structure.LIVER: LIVER_CONTENTS}
 
 
@@ -95,7 +101,10 @@ def put_labels(
         nifti.write_percent(draft.path(Artefact.CONFIDENCE), confidence, labels.grid)
     nifti.write_labels(draft.path(Artefact.LABELS), labels)
     draft.put_record(Artefact.LABEL_NAMES, "labels", label_names_to_record(labels))
-    record = quality_to_record(quality) | {"drawn_sha256": _fingerprints(labels)}
+    record = quality_to_record(quality) | {
+        "drawn_sha256": _fingerprints(labels),
+        "drawn_lesions_sha256": {lesion.id: _fingerprint(lesion) for lesion in _lesions(labels)},
+    }
     draft.put_record(Artefact.LABEL_QUALITY, "label_quality", record)
 
 
@@ -107,6 +116,17 @@ def _fingerprints(labels: LabelMap) -> dict[str, str]:
         ).hexdigest()
         for structure in labels.structures
     }
+
+
+def _lesions(labels: LabelMap) -> tuple[LesionMask, ...]:
+    """Every lesion under the name that measurements give it, those that are too small for one among them."""
+    return find_lesions(labels, minimum_volume_ml=0.0)
+
+
+def _fingerprint(lesion: LesionMask) -> str:
+    """Hash of a lesion's voxels and where they lie."""
+    place = f"{lesion.start_kji} {lesion.mask.shape} "
+    return sha256(place.encode("ascii") + np.packbits(lesion.mask).tobytes()).hexdigest()
 
 
 def read_labels(workspace: Workspace) -> LabelMap:
@@ -132,20 +152,50 @@ def read_quality(workspace: Workspace, labels: LabelMap) -> LabelQuality:
     """How far the labels can be trusted.
 
     A structure that a person corrected is that person's: visible, and taken as drawn, like labels from outside. The
-    others keep what was said of whoever drew them first.
+    others keep what was said of whoever drew them first, and so does each tumour of which no voxel was changed: whoever
+    corrects one has said nothing of the others.
     """
     record = workspace.record(Artefact.LABEL_QUALITY, "label_quality")
     quality = quality_from_record(record)
     if not labels_were_edited(workspace):
         return quality
     drawn = record["drawn_sha256"]
-    corrected = {s for s, now in _fingerprints(labels).items() if now != drawn.get(s)}
+    corrected = {Structure(s) for s, now in _fingerprints(labels).items() if now != drawn.get(s)}
+    of_lesions, notes = dict(quality.lesion_error_mm), quality.notes
+    if Structure.TUMOUR in corrected:
+        of_lesions = _errors_after(labels, quality, record.get("drawn_lesions_sha256", {}))
+        untouched = sorted(name for name, mm in of_lesions.items() if mm > 0)
+        if untouched:
+            notes = (*notes, _UNTOUCHED.format(lesions=", ".join(untouched)))
+    kept = {Structure.TUMOUR} if any(of_lesions.values()) else set()
     return replace(
         quality,
         origin="edited",
-        surface_error_mm={s: mm for s, mm in quality.surface_error_mm.items() if s not in corrected},
-        lesion_error_mm={} if Structure.TUMOUR in corrected else quality.lesion_error_mm,
+        corrected=frozenset(labels.structures) if quality.by_person() else frozenset(corrected),
+        surface_error_mm={s: mm for s, mm in quality.surface_error_mm.items() if s not in corrected - kept},
+        lesion_error_mm=of_lesions,
+        notes=notes,
         findings=tuple(f for f in quality.findings if f.structure not in corrected),
         not_visible={s: why for s, why in quality.not_visible.items() if s not in corrected},
         incomplete={s: why for s, why in quality.incomplete.items() if s not in corrected},
     )
+
+
+def _errors_after(labels: LabelMap, quality: LabelQuality, drawn: Mapping[str, str]) -> dict[str, float]:
+    """Error of each tumour after a correction: its own where no voxel of it was changed, none where it is a person's.
+
+    Args:
+        labels: As they are now.
+        quality: As it was said of the labels as they were drawn.
+        drawn: Fingerprint of each lesion as it was drawn; names follow the size, so that a lesion may have another now.
+
+    Returns:
+        By the name that a lesion has now; empty when a person drew all of them, or nobody stated an error.
+    """
+    names = {fingerprint: name for name, fingerprint in drawn.items()}
+    at_large = quality.surface_error_mm.get(Structure.TUMOUR, 0.0)
+    errors = {}
+    for lesion in _lesions(labels):
+        before = names.get(_fingerprint(lesion))
+        errors[lesion.id] = 0.0 if before is None else quality.lesion_error_mm.get(before, at_large)
+    return errors if any(errors.values()) else {}

@@ -198,9 +198,9 @@ def _lesion_note(bundle: Bundle) -> tuple[str, ...]:
     made = "" if bundle.hold_out_real else ", all of them synthetic,"
     return (
         f"The model {bundle.name} drew the tumours. On hold-out cases{made} it found "
-        f"{bundle.lesion_recall:.0%} of the tumours above 10 mm and drew {bundle.false_lesions_per_case:.1f} lesions "
-        "per case where none is; smaller ones are not drawn. Each lesion here, and each absence of one, has to be "
-        "confirmed on the images.",
+        f"{100 * bundle.lesion_recall:.0f} % of the tumours above 10 mm and drew {bundle.false_lesions_per_case:.1f} "
+        "lesions per case where none is; smaller ones are not drawn. Each lesion here, and each absence of one, has to "
+        "be confirmed on the images.",
     )
 
 

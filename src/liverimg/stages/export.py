@@ -9,6 +9,8 @@ from liverimg.core.errors import UsageError
 from liverimg.core.measurement import MeasurementSet
 from liverimg.core.response import StudyResponse
 from liverimg.files import records
+from liverimg.files.perfusion_tables import perfusion_results, perfusion_rows, perfusion_sheets
+from liverimg.files.records import Record
 from liverimg.files.response_records import response_from_record
 from liverimg.files.response_tables import response_rows, response_sheets
 from liverimg.files.result_records import assessment_from_record, measurements_from_record
@@ -24,6 +26,7 @@ def export(
     csv: Path | None = None,
     xlsx: Path | None = None,
     fhir: Path | None = None,
+    decimal_comma: bool = False,
     patient_reference: str | None = None,
 ) -> list[Path]:
     """Writes the tables of one study; a file that is there is replaced whole or not at all.
@@ -33,6 +36,7 @@ def export(
         csv: One row per lesion and quantity, as CSV.
         xlsx: All tables, as an Excel workbook.
         fhir: A FHIR R4 Bundle, as JSON.
+        decimal_comma: The CSV with decimal commas, and semicolons between its cells.
         patient_reference: Whom the FHIR resources are about; None names nobody.
 
     Raises:
@@ -42,11 +46,13 @@ def export(
         raise UsageError("give --csv FILE, --xlsx FILE or --fhir FILE, or several: where the results are to be written")
     if patient_reference is not None and fhir is None:
         raise UsageError("--patient-reference is for FHIR; give --fhir FILE too")
+    if decimal_comma and csv is None:
+        raise UsageError("--decimal-comma is for CSV; give --csv FILE too (a workbook needs no such thing)")
     bundle = None if fhir is None else fhir_bundle(out, patient_reference=patient_reference)
     long, sheets = _tables(out) if csv is not None or xlsx is not None else (None, ())
     written = []
     if csv is not None and long is not None:
-        _replace(csv, ".csv", lambda path: path.write_bytes(csv_bytes(long)))
+        _replace(csv, ".csv", lambda path: path.write_bytes(csv_bytes(long, decimal_comma=decimal_comma)))
         written.append(csv)
     if xlsx is not None:
         _replace(xlsx, ".xlsx", lambda path: write_workbook(sheets, path))
@@ -58,22 +64,38 @@ def export(
 
 
 def long_table(out: Path) -> tuple[Results, Sheet]:
-    """The results of one study without verdicts, and one row per lesion and quantity, before or after treatment.
+    """The results of one study without verdicts, and one row per lesion and quantity, before or after treatment, or one
+    row per quantity of contrast ultrasound.
 
     Raises:
         UsageError: The folder holds no measurements.
         RecordInvalidError: A record does not keep its schema.
     """
+    perfusion = _perfusion(Workspace(out))
+    if perfusion is not None:
+        return perfusion[1], perfusion_rows(*perfusion)
     response, results = _read(out, with_assessment=False)
     return results, (tidy(results) if response is None else response_rows(response, results))
 
 
 def _tables(out: Path) -> tuple[Sheet, tuple[Sheet, ...]]:
-    """The long table, and all of them; those of a study after treatment where the folder holds one."""
+    """The long table, and all of them, of what the folder holds: before or after treatment, or contrast ultrasound."""
+    perfusion = _perfusion(Workspace(out))
+    if perfusion is not None:
+        return perfusion_rows(*perfusion), perfusion_sheets(*perfusion)
     response, results = _read(out)
     if response is None:
         return tidy(results), all_sheets(results)
     return response_rows(response, results), response_sheets(response, results)
+
+
+def _perfusion(workspace: Workspace) -> tuple[Record, Results] | None:
+    """The record of contrast ultrasound, where the folder holds one and no volumes' results."""
+    others = (Artefact.MEASUREMENTS, Artefact.RESPONSE)
+    if any(workspace.path(one).is_file() for one in others) or not workspace.path(Artefact.PERFUSION).is_file():
+        return None
+    record = workspace.record(Artefact.PERFUSION, "perfusion")
+    return record, perfusion_results(record, workspace.record(Artefact.STUDY, "study"))
 
 
 def _read(out: Path, *, with_assessment: bool = True) -> tuple[StudyResponse | None, Results]:
@@ -96,7 +118,9 @@ def read_results(out: Path, *, with_assessment: bool = True) -> Results:
     """
     workspace = Workspace(out)
     if not workspace.path(Artefact.MEASUREMENTS).is_file():
-        raise UsageError(f"{out} holds no measurements to export; run 'liverimg pre STUDY --out {out}' or 'post' first")
+        raise UsageError(
+            f"{out} holds no measurements to export; run 'liverimg pre STUDY --out {out}', 'post' or 'ceus' first"
+        )
     measured = workspace.record(Artefact.MEASUREMENTS, "measurements")
     assessment, criteria = None, ()
     if with_assessment and workspace.path(Artefact.ASSESSMENT).is_file():

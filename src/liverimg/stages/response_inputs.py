@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from liverimg.core.alignment import Alignment
-from liverimg.core.labels import LabelMap, LabelQuality
+from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.response import Timepoint, Treatment
 from liverimg.core.study import Series, Study
 from liverimg.core.volume import Volume
@@ -17,7 +17,7 @@ from liverimg.files.alignment_records import alignment_from_record
 from liverimg.files.tables import read_table
 from liverimg.measure.ablation_margin import MarginSettings
 from liverimg.measure.settings import MeasureSettings
-from liverimg.measure.subject import BY_PERSON, Body
+from liverimg.measure.subject import Body
 from liverimg.measure.treatment.before import Before
 from liverimg.measure.treatment.cover import Carried
 from liverimg.measure.treatment.match import Matched, match_tumours
@@ -136,8 +136,8 @@ class Inputs:
 
     @property
     def by_person(self) -> bool:
-        """Whether a person drew or corrected the labels."""
-        return self.quality.origin in BY_PERSON
+        """Whether a person drew or corrected the tumours."""
+        return self.quality.by_person(Structure.TUMOUR)
 
     def why_not_placed(self, lesion_id: str) -> str:
         """Why the place of a lesion is not known; empty where it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from liverimg.core.errors import RecordInvalidError, WorkspaceBusyError, WorkspaceError
+from liverimg.core.errors import RecordInvalidError, WorkspaceError
 from liverimg.files import records
 from liverimg.workspace.artefact import Artefact, Provenance
 from liverimg.workspace.disk import fsync, hash_path, write_atomically
+from liverimg.workspace.lock import locked
 
 # What a run that finished no stage leaves behind.
 _NOTHING_YET = frozenset({"provenance", "log.txt"})
@@ -54,20 +54,7 @@ class Workspace:
         """Keeps a second run out of the folder; the system drops the lock when a run is killed."""
         self.check_usable()
         made_here = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
-        try:
-            self._provenance_folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._provenance_folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise WorkspaceError(
-                f"{self.folder} can't be written to ({error.strerror}); give --out a folder that you may write to"
-            ) from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise WorkspaceBusyError(
-                    f"another run is at work in {self.folder}; wait for it, or give another --out"
-                ) from None
+        with locked(self.folder, own=self._provenance_folder):
             self._remove_drafts()
             # Only now, and only while the lock is ours: what lies here may be another run's first work.
             untouched = not any(self._provenance_folder.glob("*.json")) and _NOTHING_YET.issuperset(
@@ -78,8 +65,6 @@ class Workspace:
             finally:
                 if untouched and not any(self._provenance_folder.glob("*.json")):
                     self._leave_no_trace(made_here)
-        finally:
-            os.close(handle)
 
     def _leave_no_trace(self, made_here: Sequence[Path]) -> None:
         """Empties the folder again after a refused study."""

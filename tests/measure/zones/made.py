@@ -18,18 +18,21 @@ from liverimg.measure.zones.rules import ZoneRules
 from liverimg.measure.zones.site import Treated
 
 RULES = ZoneRules.from_tables(read_table("zones"), read_table("measure"))
-U, A, P = Phase.UNENHANCED, Phase.ARTERIAL, Phase.PORTAL_VENOUS
+U, A, P, D = Phase.UNENHANCED, Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED
 Place = tuple[float, float, float]
-# HU in the unenhanced, arterial and portal venous phase.
-LIVER = {U: 58.0, A: 77.0, P: 114.0}
-DEAD = {U: 42.0, A: 42.0, P: 42.0}
+# HU in the unenhanced, arterial and portal venous phase; some in the delayed one too.
+LIVER = {U: 58.0, A: 77.0, P: 114.0, D: 95.0}
+DEAD = {U: 42.0, A: 42.0, P: 42.0, D: 42.0}
 BLOOD = {U: 75.0, A: 75.0, P: 75.0}
 GAS = {U: -900.0, A: -900.0, P: -900.0}
 OIL = {U: 350.0, A: 350.0, P: 350.0}
 CARCINOMA = {U: 47.0, A: 109.0, P: 85.0}
 RIM = {U: 54.0, A: 100.0, P: 118.0}
-VEIN = {U: 42.0, A: 70.0, P: 160.0}
-CARCINOMA_AGAINST_LIVER = {phase: CARCINOMA[phase] - LIVER[phase] for phase in LIVER}
+VEIN = {U: 42.0, A: 70.0, P: 160.0, D: 115.0}
+# Before the treatment, against the liver.
+CARCINOMA_AGAINST_LIVER = {phase: CARCINOMA[phase] - LIVER[phase] for phase in CARCINOMA}
+METASTASIS = {U: 45.0, A: 75.0, P: 78.0}
+METASTASIS_AGAINST_LIVER = {phase: METASTASIS[phase] - LIVER[phase] for phase in METASTASIS}
 _VALUES = {Structure.LIVER: 1, Structure.HEPATIC_VEIN: 4}
 
 

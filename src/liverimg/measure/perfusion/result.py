@@ -284,10 +284,9 @@ def _warnings(plane: PlaneInput, motion: Motion, reading: Reading) -> list[str]:
     if reading.reason:
         made.append(f"{plane.id}: no non-enhancing area was measured: {reading.reason}.")
     if reading.foci:
-        made.append(
-            f"{plane.id}: {len(reading.foci)} enhancing focus or foci at the margin: living tumour until shown "
-            "otherwise."
-        )
+        count = len(reading.foci)
+        foci = "1 enhancing focus" if count == 1 else f"{count} enhancing foci"
+        made.append(f"{plane.id}: {foci} at the margin: living tumour until shown otherwise.")
     elif reading.outline is not None and not reading.foci_reason:
         made.append(f"{plane.id}: no enhancing focus was found; that does not exclude residual tumour.")
     return made

@@ -10,8 +10,9 @@ import numpy as np
 from liverimg.core.labels import Structure
 from liverimg.core.measurement import Measured, Measurement, NotMeasured
 from liverimg.core.response import NOT_SEARCHED
-from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm, voxel_share
+from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm
 from liverimg.measure.inner_line import longest_inside
+from liverimg.measure.lattice import Lattice
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.treatment.parts import Drawn
@@ -84,7 +85,7 @@ def _of_foci(lesion_id: str, foci: Sequence[Drawn], body: Body) -> tuple[Measure
 
 def _error_mm(subject: Subject, settings: MeasureSettings) -> float:
     """How far a focus' outline may be off: its own error, and what its voxels leave open."""
-    voxels_mm = settings.band_long_diameter * _HALF * float(np.prod(subject.surface.spacing_mm) ** (1 / 3))
+    voxels_mm = settings.bands.long_diameter.pixel * _HALF * float(np.prod(subject.surface.spacing_mm) ** (1 / 3))
     return quadrature(voxels_mm, surface_error_mm(subject.quality, Structure.TUMOUR))
 
 
@@ -93,9 +94,13 @@ def _length(lesion_id: str, subject: Subject, settings: MeasureSettings, sources
     value = 0.0 if ends is None else float(np.linalg.norm(ends[1] - ends[0]))
     points = () if ends is None else (evidence("start", ends[0]), evidence("end", ends[1]))
     error_mm = surface_error_mm(subject.quality, Structure.TUMOUR)
-    pitch_mm = float(np.prod(subject.surface.spacing_mm) ** (1 / 3))
-    share = voxel_share(settings.band_long_diameter, settings.few_long_diameter, subject.lesion.slices)
-    half = quadrature(share * pitch_mm, error_mm, error_mm)
+    lattice = Lattice.of(
+        subject.lesion.grid,
+        subject.surface.spacing_mm,
+        slices=subject.lesion.slices,
+        area_mm2=subject.surface.area_mm2,
+    )
+    half = quadrature(lattice.half_mm(settings.bands.long_diameter), error_mm, error_mm)
     return banded(
         DIAMETER,
         lesion_id,

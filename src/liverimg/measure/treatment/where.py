@@ -11,8 +11,8 @@ from liverimg.core.measurement import Measured, NotMeasured
 from liverimg.core.motion import RigidMotion
 from liverimg.core.response import Spot
 from liverimg.measure.band import banded, direction, evidence, point, quadrature, surface_error_mm
+from liverimg.measure.lattice import Lattice
 from liverimg.measure.segments import ROMAN
-from liverimg.measure.surface import pitch_mm
 from liverimg.measure.treatment.before import Before
 
 NEAREST_VESSEL = "nearest_vessel_distance"
@@ -102,8 +102,9 @@ def nearest_vessel(
     gap, structure, end = best
     name = _name_at(structure, end, before)
     body = before.body
-    along = pitch_mm(body.scene.grid, body.scene.grid.spacing_mm, direction(place, end))
-    half = quadrature(body.settings.band_distance * along, surface_error_mm(body.quality, structure), error_mm)
+    lattice = Lattice.of(body.scene.grid, body.scene.grid.spacing_mm)
+    grid_mm = lattice.half_mm(body.settings.bands.distance, direction(place, end))
+    half = quadrature(grid_mm, surface_error_mm(body.quality, structure), error_mm)
     row = banded(
         NEAREST_VESSEL,
         target,

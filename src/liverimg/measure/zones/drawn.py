@@ -16,7 +16,6 @@ from liverimg.measure.zones.site import Treated
 from liverimg.measure.zones.sorting import FIRST_FOCUS, Part, grouped, owners_of
 
 _FULL_NEIGHBOURHOOD = 26
-_BY_PERSON = ("external", "edited")
 
 
 def zones_as_drawn(labels: LabelMap, quality: LabelQuality, treated: Sequence[Treated], rules: ZoneRules) -> ZoneMap:
@@ -30,15 +29,14 @@ def zones_as_drawn(labels: LabelMap, quality: LabelQuality, treated: Sequence[Tr
         treated: The earlier study's lesions.
         rules: Constants.
     """
-    origin = "drawn" if quality.origin in _BY_PERSON else "model"
     parts = _parts(labels, labels.mask(Structure.ABLATION_ZONE))
     owners, absent = owners_of(parts, labels.grid, treated, rules)
     zones, array = [], np.zeros(labels.grid.shape, dtype=np.uint8)
     for value, group in enumerate(grouped(parts, owners, keep_others=True), start=1):
         array[group.mask] = value
         error = surface_error_mm(quality, Structure.ABLATION_ZONE)
-        zones.append(Zone(f"Z{value}", value, group.lesions, origin, error))
-    foci, array = _foci(labels, array, zones, origin, rules)
+        zones.append(Zone(f"Z{value}", value, group.lesions, _who(quality, Structure.ABLATION_ZONE), error))
+    foci, array = _foci(labels, array, zones, _who(quality, Structure.TUMOUR), rules)
     has = {lesion for zone in zones for lesion in zone.lesions}
     unknown = "the labels were drawn without looking for tumour"
     return ZoneMap(
@@ -49,6 +47,10 @@ def zones_as_drawn(labels: LabelMap, quality: LabelQuality, treated: Sequence[Tr
         absent={name: why for name, why in absent.items() if name not in has},
         foci_unknown={} if labels.knows(Structure.TUMOUR) else {zone.id: unknown for zone in zones},
     )
+
+
+def _who(quality: LabelQuality, structure: Structure) -> str:
+    return "drawn" if quality.by_person(structure) else "model"
 
 
 def _foci(

@@ -19,7 +19,6 @@ from liverimg.measure.scene import Box
 from liverimg.measure.zones.border import Border, Patch, find_border, signed_mm, tidied
 from liverimg.measure.zones.finding import Search, pieces, search
 from liverimg.measure.zones.foci import Found, find_foci
-from liverimg.measure.zones.lines import lines_of
 from liverimg.measure.zones.necks import cut_at_necks
 from liverimg.measure.zones.notes import SURFACE_SHARE, at_surface, notes_on, notes_on_shape, oil_in_the_way
 from liverimg.measure.zones.rules import ZoneRules
@@ -150,12 +149,8 @@ def _foci(site: Site, patch: Patch, zone: BoolArray, treated: Sequence[Treated])
     if not known or not zone.any():
         return [], "where the lesion lay is not known, so a rest of it can't be told from other tissue"
     place = np.logical_or.reduce([lesion.on(patch.grid) for lesion in known])
-    lines = lines_of(patch, zone, place, known[0].contrast, site.rules, is_ct=site.is_ct)
-    if isinstance(lines, str):
-        return [], lines
     error_mm = max(lesion.error_mm for lesion in known)
-    foci = find_foci(patch, zone, place, lines, site.rules, error_mm=error_mm)
-    return ([], foci) if isinstance(foci, str) else (foci, "")
+    return find_foci(patch, zone, place, known[0].contrast, site.rules, error_mm=error_mm, is_ct=site.is_ct)
 
 
 def _home(treated: Sequence[Treated], patch: Patch) -> BoolArray:

@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 from liverimg.core.labels import BoolArray
 from liverimg.core.study import Phase
 from liverimg.measure.zones.border import Patch, level_of, no_darker, signed_mm
+from liverimg.measure.zones.notes import oil_in
 from liverimg.measure.zones.rules import ZoneRules
 
 FloatArray = NDArray[np.float32]
@@ -50,6 +51,7 @@ class Lines:
         dims: Whether the tumour was darker than the liver in the late phase.
         phases: Early and late phase.
         unit: Of the excess.
+        smoothing_mm: Standard deviation of the smoothing of the images.
     """
 
     excess: FloatArray = field(repr=False)
@@ -62,10 +64,18 @@ class Lines:
     dims: bool
     phases: tuple[Phase, ...]
     unit: str
+    smoothing_mm: float
 
 
 def lines_of(
-    patch: Patch, zone: BoolArray, place: BoolArray, contrast: Mapping[Phase, float], rules: ZoneRules, *, is_ct: bool
+    patch: Patch,
+    zone: BoolArray,
+    place: BoolArray,
+    contrast: Mapping[Phase, float],
+    rules: ZoneRules,
+    *,
+    smoothing_mm: float,
+    is_ct: bool,
 ) -> Lines | str:
     """Brings the phases onto the line from dead tissue to liver; says why not where that can't be done.
 
@@ -75,6 +85,7 @@ def lines_of(
         place: Where the lesion lies now.
         contrast: Of the tumour to the liver before the treatment, by phase; HU, or per cent.
         rules: Constants.
+        smoothing_mm: Standard deviation of the smoothing that quiets the noise.
         is_ct: Whether values are HU.
     """
     early = next((phase for phase in _EARLY if phase in patch.values), None)
@@ -90,10 +101,10 @@ def lines_of(
     depth = signed_mm(zone, patch.grid)
     # Gas is no degree of enhancement, and would make its surroundings look alive beside it.
     values = {p: no_darker(v, depth, patch.noise[p], rules.border, is_ct=is_ct) for p, v in patch.values.items()}
-    seen = {p: _smoothed(v, patch, rules.focus.smoothing_mm) for p, v in values.items() if p in wanted}
+    seen = {p: _smoothed(v, patch, smoothing_mm) for p, v in values.items() if p in wanted}
     before = None
     if Phase.UNENHANCED in values:
-        before = _smoothed(values[Phase.UNENHANCED], patch, rules.focus.smoothing_mm)
+        before = _smoothed(values[Phase.UNENHANCED], patch, smoothing_mm)
     # Dead tissue, tumour and liver have signals of their own on MR; on CT a difference would only add noise.
     signal = seen if is_ct or before is None else {phase: values - before for phase, values in seen.items()}
     line = _Line(
@@ -104,6 +115,10 @@ def lines_of(
         dead={p: _dead_level(v, patch, zone, even=signal is not seen) for p, v in signal.items()},
     )
     excess = line.excess()
+    if is_ct:
+        # Dense oil outshines any uptake, and its edges move with the phases.
+        oil_mm = -signed_mm(oil_in(patch, rules), patch.grid)
+        excess = np.where(oil_mm > rules.focus.reach_mm, excess, np.float32(np.nan))
     usual = ring & np.isfinite(excess)
     above = None if late is None else np.asarray(signal[late] - line.live[late], dtype=np.float32)
     brightness = {phase: float(np.median(values[ring])) for phase, values in seen.items()}
@@ -122,6 +137,7 @@ def lines_of(
         dims=late is not None and contrast.get(late, 0.0) <= -visible,
         phases=wanted,
         unit="HU" if is_ct else "units of signal",
+        smoothing_mm=smoothing_mm,
     )
 
 
@@ -181,8 +197,7 @@ def _dead_level(signal: FloatArray, patch: Patch, zone: BoolArray, *, even: bool
     A difference of phases is even all over what is dead, blood and charring too. Read nearby instead, a large rest that
     is dark enough to have been taken for zone would be held against itself.
     """
-    depth = signed_mm(zone, patch.grid)
-    inner = (depth >= min(_CORE_MM, _HALF * float(depth.max()))) & np.isfinite(signal)
+    inner = _core(zone, patch) & np.isfinite(signal)
     middle = float(np.median(signal[inner])) if inner.any() else float("nan")
     if even:
         return np.full(signal.shape, np.float32(middle))
@@ -190,7 +205,14 @@ def _dead_level(signal: FloatArray, patch: Patch, zone: BoolArray, *, even: bool
     return np.where(np.isfinite(level), level, np.float32(middle))
 
 
+def _core(zone: BoolArray, patch: Patch) -> BoolArray:
+    """What of a zone lies so deep in it that nothing of its border is mixed in."""
+    depth = signed_mm(zone, patch.grid)
+    return np.asarray(depth >= min(_CORE_MM, _HALF * float(depth.max())))
+
+
 def _spread(values: FloatArray) -> float:
+    """Standard deviation by the median of absolute deviations."""
     return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
 
 
@@ -209,6 +231,7 @@ def _ring(patch: Patch, zone: BoolArray, place: BoolArray, early: Phase) -> Bool
 
 
 def _level(signal: FloatArray, ring: BoolArray, patch: Patch) -> FloatArray:
+    """The liver's own level at each place, smoothed from the ring."""
     good = ring & np.isfinite(signal)
     middle = float(np.median(signal[good]))
     level = level_of(np.where(good, signal, 0), good, _LIVE_LEVEL_MM / patch.grid.spacing_mm)
@@ -216,6 +239,7 @@ def _level(signal: FloatArray, ring: BoolArray, patch: Patch) -> FloatArray:
 
 
 def _smoothed(values: FloatArray, patch: Patch, sigma_mm: float) -> FloatArray:
+    """Smoothed with what lies in the liver only; NaN too far from it."""
     good = np.isfinite(values) & patch.liver
     sigma = sigma_mm / patch.grid.spacing_mm
     weight = gaussian_filter(good.astype(np.float32), sigma, truncate=3.0)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from liverimg.core.rows import filled
 from liverimg.measure.rules import AlignmentRules, EnhancementRules
+
+_MM3_PER_ML = 1000.0
 
 
 @dataclass(frozen=True)
@@ -127,16 +130,18 @@ class FocusRules:
 
     Attributes:
         smoothing_mm: Standard deviation of the smoothing that quiets the noise.
+        wide_mm: The same where the tumour stands out too little for that.
         guard: Differences below this many standard errors are noise.
         hyper_hu: Brighter than the liver by this in the arterial phase, on CT.
         hyper_percent: The same on MR, in per cent of the liver's signal.
         excess_share: What counts of the excess that the tumour had before; small foci show a part of it only.
         sure_share: The same for what was drawn as zone, where no unenhanced phase proves a rise.
         sure_hu: And at least so much.
-        most_of_expected: No rest is looked for where chance reaches more than this share of the tumour's own excess.
+        sight_most_mm: No rest is looked for where only larger ones would stand out of chance.
         chance: How often a study may show a focus by noise alone.
         reach_mm: How far from the zone's border a focus may begin or end.
         beside_share: Of a focus that lies beside the lesion's place, what its peak needs of the tumour's own excess.
+        round_share: And of the radius of a ball of its volume, what a ball in it has.
         place_most_mm: Where the lesion's place is known no better than this, foci are unknown.
         around_mm: How far outside the lesion's place it may lie, beyond what the motion leaves open.
         rim_most_mm: A thin regular rim is at most this thick.
@@ -145,19 +150,25 @@ class FocusRules:
         smallest_mm: Diameter from which foci are looked for.
         smallest_share: A focus counts from this share of that diameter on, as noise and blur take some of it.
         thin_share: A layer thinner than this share of it is no nodule.
+        grow_mm: A rest reaches at most this far beyond what proves it.
+        core_mm: Standard deviation of the neighbourhood in which a rest or the zone encloses dead tissue.
+        core_depth_mm: Radius that a tumour's own core has at least.
+        core_rounds: How often the border between rest and core is moved.
     """
 
     smoothing_mm: float
+    wide_mm: float
     guard: float
     hyper_hu: float
     hyper_percent: float
     excess_share: float
     sure_share: float
     sure_hu: float
-    most_of_expected: float
+    sight_most_mm: float
     chance: float
     reach_mm: float
     beside_share: float
+    round_share: float
     place_most_mm: float
     around_mm: float
     rim_most_mm: float
@@ -166,6 +177,15 @@ class FocusRules:
     smallest_mm: float
     smallest_share: float
     thin_share: float
+    grow_mm: float
+    core_mm: float
+    core_depth_mm: float
+    core_rounds: int
+
+    @property
+    def least_ml(self) -> float:
+        """Volume of the smallest part that counts as a focus."""
+        return math.pi / 6 * (self.smallest_share * self.smallest_mm) ** 3 / _MM3_PER_ML
 
 
 @dataclass(frozen=True)

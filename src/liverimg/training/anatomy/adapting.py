@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from liverimg.training.synthesis.tissues import ARM_TISSUES, Tissue
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
+Box = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 _COARSE = 3
 _CLIP_MM = 45.0
@@ -43,6 +45,45 @@ class Part:
     known: BoolArray | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """A voxel body laid on another person, before it is bent.
+
+    Attributes:
+        atlas: The voxel body.
+        scale: Atlas voxels per voxel of the other person, along each axis.
+        middle: Point (k, j, i) of the other person, in voxels, that belongs to ``atlas_middle``.
+        atlas_middle: The same place in the voxel body.
+    """
+
+    atlas: ByteArray
+    scale: FloatArray
+    middle: FloatArray
+    atlas_middle: FloatArray
+
+    @classmethod
+    def by_boxes(cls, atlas: ByteArray, box: Box, atlas_box: Box, *, level: float, atlas_level: float) -> Laid:
+        """With the same width and depth as the other person, and the same height at one level.
+
+        Args:
+            atlas: The voxel body.
+            box: First and one-past-last index of the other person's trunk, along each axis.
+            atlas_box: Those of the voxel body's trunk.
+            level: Slice of the other person that lies on ``atlas_level``.
+            atlas_level: The same slice of the voxel body.
+        """
+        (low, high), (atlas_low, atlas_high) = box, atlas_box
+        scale = (atlas_high - atlas_low) / (high - low)
+        scale[0] = 1.0
+        middle, atlas_middle = (low + high - 1) / 2, (atlas_low + atlas_high - 1) / 2
+        middle[0], atlas_middle[0] = level, atlas_level
+        return cls(atlas, scale, middle, atlas_middle)
+
+    def places(self, indices: NDArray[Any]) -> FloatArray:
+        """Where places (3, ...) of the other person lie in the voxel body, as indices."""
+        return np.stack([(indices[a] - self.middle[a]) * self.scale[a] + self.atlas_middle[a] for a in range(3)])
+
+
 def trunk_of(body: ByteArray) -> BoolArray:
     """Everything within the skin but the arms, without holes in any slice."""
     trunk = ~np.isin(body, (Tissue.AIR, *ARM_TISSUES))
@@ -57,47 +98,26 @@ def largest_region(plane: BoolArray) -> BoolArray:
     return np.asarray(regions == np.bincount(regions.ravel())[1:].argmax() + 1)
 
 
-def adapted(
-    atlas: ByteArray,
-    trunk: BoolArray,
-    parts: Sequence[Part],
-    *,
-    scale: FloatArray,
-    middle: FloatArray,
-    atlas_middle: FloatArray,
-    known: BoolArray,
-) -> ByteArray:
+def adapted(laid: Laid, trunk: BoolArray, parts: Sequence[Part], *, known: BoolArray) -> ByteArray:
     """A voxel body with another person's outline and organs.
 
     Args:
-        atlas: The voxel body.
+        laid: The voxel body.
         trunk: The other person's outline, arms left out.
         parts: The other person's organs, on the same grid as ``trunk``.
-        scale: Atlas voxels per voxel, along each axis.
-        middle: Point (k, j, i) of the other person, in voxels, that belongs to ``atlas_middle``.
-        atlas_middle: The same place in the voxel body.
         known: Where ``trunk`` is known, same shape.
     """
-    bent = _bent(atlas, trunk, parts, scale=scale, middle=middle, atlas_middle=atlas_middle, known=known)
+    bent = _bent(laid, trunk, parts, known)
     for part in parts:
         set_in(bent, part)
     _set_outline(bent, trunk, known)
     return bent
 
 
-def _bent(
-    atlas: ByteArray,
-    trunk: BoolArray,
-    parts: Sequence[Part],
-    *,
-    scale: FloatArray,
-    middle: FloatArray,
-    atlas_middle: FloatArray,
-    known: BoolArray,
-) -> ByteArray:
+def _bent(laid: Laid, trunk: BoolArray, parts: Sequence[Part], known: BoolArray) -> ByteArray:
     shape = tuple(n // _COARSE for n in trunk.shape)
     target = np.indices(shape, dtype=np.float32) * _COARSE
-    start = np.stack([(target[a] - middle[a]) * scale[a] + atlas_middle[a] for a in range(3)])
+    start = laid.places(target)
     unit = BODY_SPACING_MM * _COARSE
     clip = _CLIP_MM / unit
     step = np.full(3, BODY_SPACING_MM)
@@ -112,12 +132,11 @@ def _bent(
     every = tuple(slice(0, n * _COARSE, _COARSE) for n in shape)
     bending = [part for part in parts if part.bends]
     fixed = [coarse(trunk), *[coarse(part.mask) for part in bending]]
-    moving = [from_atlas(trunk_of(atlas)), *[from_atlas(np.isin(atlas, part.tissues)) for part in bending]]
+    moving = [from_atlas(trunk_of(laid.atlas)), *[from_atlas(np.isin(laid.atlas, part.tissues)) for part in bending]]
     seen = [known[every], *[None if part.known is None else part.known[every] for part in bending]]
     shift = demons_of_parts(fixed, moving, known=seen, rounds=_ROUNDS, sigma=_SIGMA)
-    moved = target + shift * _COARSE
-    place = np.stack([(moved[a] - middle[a]) * scale[a] + atlas_middle[a] for a in range(3)])
-    return sampled(atlas, place.astype(np.float32), trunk.shape, coarse=_COARSE)
+    place = laid.places(target + shift * _COARSE)
+    return sampled(laid.atlas, place.astype(np.float32), trunk.shape, coarse=_COARSE)
 
 
 def sampled(body: ByteArray, source: NDArray[np.float32], shape: tuple[int, ...], *, coarse: int) -> ByteArray:

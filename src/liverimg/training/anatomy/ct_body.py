@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverimg.core.errors import InputRefusedError
-from liverimg.training.anatomy.adapting import Part, adapted, largest_region, trunk_of
+from liverimg.training.anatomy.adapting import Laid, Part, adapted, largest_region, trunk_of
 from liverimg.training.anatomy.bodies import BODY_SPACING_MM, ByteArray, read_standard, resampled_labels
 from liverimg.training.anatomy.fitting import box_of
 from liverimg.training.synthesis.tissues import ARM_TISSUES, Tissue
@@ -164,15 +164,11 @@ def _completed(tissue: ByteArray, grey: NDArray[np.float32], slab: tuple[int, in
     ]
     labelled = np.zeros(organs.shape, dtype=bool)
     labelled[slab[0] : slab[1]] = True
-    scale, middle, atlas_middle = _placed(atlas, trunk, organs, slab)
     # Only the labelled slab says where organs are; the outline is known in the whole scan.
     bent = adapted(
-        atlas,
+        _laid(atlas, trunk, organs, slab),
         trunk,
         [Part(p.tissues, p.mask, known=labelled) for p in bending],
-        scale=scale,
-        middle=middle,
-        atlas_middle=atlas_middle,
         known=known,
     )
     out = bent.copy()
@@ -184,19 +180,13 @@ def _completed(tissue: ByteArray, grey: NDArray[np.float32], slab: tuple[int, in
     return out
 
 
-def _placed(
-    atlas: ByteArray, trunk: BoolArray, organs: ByteArray, slab: tuple[int, int]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Scale and shift: height by the kidneys' upper poles, width and depth by the trunk at that level."""
+def _laid(atlas: ByteArray, trunk: BoolArray, organs: ByteArray, slab: tuple[int, int]) -> Laid:
+    """Height by the kidneys' upper poles, width and depth by the trunk at that level."""
     here = np.flatnonzero((organs == Tissue.KIDNEY_CORTEX).any(axis=(1, 2)))[-1]
     there = np.flatnonzero(np.isin(atlas, _KIDNEY).any(axis=(1, 2)))[-1]
-    low, high = box_of(trunk[slab[0] : slab[1]])
-    atlas_low, atlas_high = box_of(trunk_of(atlas[there - 15 : there + 15]))
-    scale = (atlas_high - atlas_low) / (high - low)
-    scale[0] = 1.0
-    middle, atlas_middle = (low + high - 1) / 2, (atlas_low + atlas_high - 1) / 2
-    middle[0], atlas_middle[0] = here, there
-    return scale, middle, atlas_middle
+    box = box_of(trunk[slab[0] : slab[1]])
+    atlas_box = box_of(trunk_of(atlas[there - 15 : there + 15]))
+    return Laid.by_boxes(atlas, box, atlas_box, level=here, atlas_level=there)
 
 
 def _body_plane(grey: NDArray[np.float32]) -> BoolArray:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverimg.core.errors import InputRefusedError
-from liverimg.training.anatomy.adapting import Part, adapted, largest_region, trunk_of
+from liverimg.training.anatomy.adapting import Laid, Part, adapted, largest_region, trunk_of
 from liverimg.training.anatomy.bodies import BODY_SPACING_MM, ByteArray
 from liverimg.training.anatomy.fitting import box_of
 from liverimg.training.synthesis.tissues import ARM_TISSUES, Tissue
@@ -137,9 +137,7 @@ def read_mesh_body(folder: Path, sex: str, atlas: ByteArray) -> ByteArray:
         mask = filled(painted(organs[name], first, shape, BODY_SPACING_MM))
         parts.append(Part(tissues, mask & trunk, bends))
     parts = _kidneys_as_one(parts)
-    scale, middle, atlas_middle = _placed(atlas, trunk, parts)
-    known = np.ones(shape, dtype=bool)
-    body = adapted(atlas, trunk, parts, scale=scale, middle=middle, atlas_middle=atlas_middle, known=known)
+    body = adapted(_laid(atlas, trunk, parts), trunk, parts, known=np.ones(shape, dtype=bool))
     # The ICRP arms are no longer where this body's would be.
     body[np.isin(body, ARM_TISSUES)] = Tissue.AIR
     return body
@@ -174,18 +172,14 @@ def _kidneys_as_one(parts: list[Part]) -> list[Part]:
     return [Part(_KIDNEY, both), *[part for part in parts if part.tissues != _KIDNEY]]
 
 
-def _placed(atlas: ByteArray, trunk: BoolArray, parts: list[Part]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Scale and shift: heights by the organs, width and depth by the trunk at the liver's level."""
+def _laid(atlas: ByteArray, trunk: BoolArray, parts: list[Part]) -> Laid:
+    """Heights by the organs, width and depth by the trunk at the liver's level."""
     bending = [part for part in parts if part.bends]
     here = np.array([ndimage.center_of_mass(part.mask)[0] for part in bending])
     there = np.array([ndimage.center_of_mass(np.isin(atlas, part.tissues))[0] for part in bending])
-    low, high = box_of(np.asarray(_level(trunk, here.mean())))
-    atlas_low, atlas_high = box_of(_level(trunk_of(atlas), there.mean()))
-    scale = (atlas_high - atlas_low) / (high - low)
-    scale[0] = 1.0
-    middle, atlas_middle = (low + high - 1) / 2, (atlas_low + atlas_high - 1) / 2
-    middle[0], atlas_middle[0] = here.mean(), there.mean()
-    return scale, middle, atlas_middle
+    box = box_of(np.asarray(_level(trunk, here.mean())))
+    atlas_box = box_of(_level(trunk_of(atlas), there.mean()))
+    return Laid.by_boxes(atlas, box, atlas_box, level=here.mean(), atlas_level=there.mean())
 
 
 def _level(trunk: BoolArray, k: float) -> BoolArray:

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import Structure
-from liverimg.phantom.extent import extent_of
+from liverimg.phantom.extent import extent_of, grid_over
 from liverimg.phantom.people import random_scene
 from liverimg.phantom.render import labels, layers
 from liverimg.phantom.scene import Scene
@@ -87,8 +87,7 @@ def without_outer_veins(tissue: ByteArray) -> ByteArray:
 def grids_of(scene: Scene) -> tuple[Grid, Grid]:
     """Grids for the body map and for the fine map of a scene, standard order."""
     extent = extent_of(scene)
-    low = np.array([*extent.body_low_xy, extent.liver_low_z])
-    high = np.array([*extent.body_high_xy, extent.liver_high_z])
+    low, high = extent.low_lps_mm, extent.high_lps_mm
     wide = np.array([_WIDE_MM, _WIDE_MM, _HIGH_MM])
     body = _grid(low - wide, high + wide, BODY_SPACING_MM)
     rough = _grid(low, high, 4.0)
@@ -100,8 +99,7 @@ def grids_of(scene: Scene) -> tuple[Grid, Grid]:
 
 
 def _grid(low: NDArray[np.float64], high: NDArray[np.float64], spacing_mm: float) -> Grid:
-    k, j, i = (int(n) for n in np.ceil((high - low) / spacing_mm)[::-1])
-    return Grid.from_axes((k, j, i), spacing_mm=np.full(3, spacing_mm), origin_lps_mm=low)
+    return grid_over(low, high, spacing_kji_mm=(spacing_mm,) * 3)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from liverimg.core.study import Modality, Phase
 from liverimg.core.volume import Quantity, Volume
 from liverimg.files.tables import read_table
 from liverimg.phantom.contrast import Contrast
-from liverimg.phantom.extent import extent_of
+from liverimg.phantom.extent import extent_of, grid_over
 from liverimg.phantom.people import random_scene
 from liverimg.phantom.render import image, labels, layers
 from liverimg.training.anatomy.bodies import BODY_SPACING_MM, ByteArray
@@ -29,6 +29,7 @@ _VIEW_MM = (240.0, 270.0, 360.0)
 _SEED = 77
 _FRAME = "2.25.77"  # phases of one study share their frame of reference
 _PHANTOM_SPACING_MM = (2.5, 1.2, 1.2)
+_PHANTOM_ROOM_MM = 25.0
 _PHANTOM_NOISE_HU = 12.0
 _PHANTOM_FIRST_SEED = 9000
 """Below the seeds that :mod:`liverimg.training.anatomy.phantom_maps` trains on."""
@@ -134,10 +135,8 @@ def phantom_cases(count: int, structures: tuple[Structure, ...]) -> Iterator[Cas
     for seed in range(_PHANTOM_FIRST_SEED, _PHANTOM_FIRST_SEED + count):
         scene = random_scene(seed)
         extent = extent_of(scene)
-        low = np.array([*extent.body_low_xy, extent.liver_low_z]) - 25.0
-        high = np.array([*extent.body_high_xy, extent.liver_high_z]) + 25.0
-        k, j, i = (int(n) for n in np.ceil((high - low)[::-1] / np.array(_PHANTOM_SPACING_MM)))
-        grid = Grid.from_axes((k, j, i), spacing_mm=_PHANTOM_SPACING_MM, origin_lps_mm=low)
+        low, high = extent.low_lps_mm - _PHANTOM_ROOM_MM, extent.high_lps_mm + _PHANTOM_ROOM_MM
+        grid = grid_over(low, high, spacing_kji_mm=_PHANTOM_SPACING_MM)
         volume = image(
             layers(scene, grid),
             contrast.looks(Phase.PORTAL_VENOUS),

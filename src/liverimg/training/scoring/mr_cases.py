@@ -14,7 +14,7 @@ from liverimg.core.study import Modality
 from liverimg.core.volume import Quantity, Volume
 from liverimg.files.tables import read_table
 from liverimg.phantom.contrast import Contrast
-from liverimg.phantom.extent import extent_of
+from liverimg.phantom.extent import extent_of, grid_over
 from liverimg.phantom.people import random_scene
 from liverimg.phantom.render import image, labels, layers
 from liverimg.training.anatomy.bodies import BODY_SPACING_MM
@@ -32,6 +32,7 @@ _VIEW_MM = (240.0, 280.0, 360.0)
 _SEED = 78
 _SCANNER = MrScanner(in_plane_mm=(0.7, 1.8), least_blur_voxels=0.35, noise=(0.008, 0.09), cut_share=0.15)
 _PHANTOM_SPACING_MM = (4.0, 2.2, 2.2)
+_PHANTOM_ROOM_MM = 20.0
 _PHANTOM_FIRST_SEED = 9100
 """Below the seeds that :mod:`liverimg.training.anatomy.phantom_maps` trains on."""
 
@@ -121,10 +122,8 @@ def phantom_mr_cases(people: int, drawn: Collection[Structure]) -> Iterator[MrCa
     for seed in range(_PHANTOM_FIRST_SEED, _PHANTOM_FIRST_SEED + people):
         scene = random_scene(seed)
         extent = extent_of(scene)
-        low = np.array([*extent.body_low_xy, extent.liver_low_z]) - 20.0
-        high = np.array([*extent.body_high_xy, extent.liver_high_z]) + 20.0
-        k, j, i = (int(n) for n in np.ceil((high - low)[::-1] / np.array(_PHANTOM_SPACING_MM)))
-        grid = Grid.from_axes((k, j, i), spacing_mm=_PHANTOM_SPACING_MM, origin_lps_mm=low)
+        low, high = extent.low_lps_mm - _PHANTOM_ROOM_MM, extent.high_lps_mm + _PHANTOM_ROOM_MM
+        grid = grid_over(low, high, spacing_kji_mm=_PHANTOM_SPACING_MM)
         parts, truth = layers(scene, grid), as_drawn(labels(scene, grid, values), drawn)
         for number, phase in enumerate(contrast.phase_times_s):
             volume = image(

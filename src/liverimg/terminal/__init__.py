@@ -1,0 +1,1 @@
+"""What a person sees of the command line: progress bars, tables, the last word. Nothing else prints."""
