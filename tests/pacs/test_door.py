@@ -110,7 +110,7 @@ def is_dcmtk(program: str) -> bool:
     """Whether the program on the path is DCMTK's: pynetdicom's has the same name and takes other options."""
     if shutil.which(program) is None:
         return False
-    return "DCMTK" in subprocess.run([program, "--version"], check=False, capture_output=True, text=True).stdout
+    return "dcmtk" in subprocess.run([program, "--version"], check=False, capture_output=True, text=True).stdout
 
 
 def test_takes_what_dcmtk_sends(tmp_path: Path) -> None:
