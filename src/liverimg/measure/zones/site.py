@@ -11,7 +11,7 @@ import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.ndimage import binary_dilation, find_objects, gaussian_filter
 
 from liverimg.core.errors import GridMismatchError
 from liverimg.core.grid import Grid
@@ -245,11 +245,12 @@ def _tissue(values: NDArray[Any], dents: BoolArray, liver: BoolArray, grid: Grid
     gas = binary_dilation(dents & (values < limits.gas)) & dents
     tissue = dents & ~gas & (_calm(values, dents & ~gas, grid, limits.smoothing_mm) > limits.tissue)
     bubbles = cc3d.connected_components(gas, connectivity=_FACES)
-    for number in range(1, int(bubbles.max()) + 1):
-        bubble = np.asarray(bubbles == number)
+    for number, box in enumerate(find_objects(bubbles), start=1):
+        wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
+        bubble = np.asarray(bubbles[wide] == number)
         around = binary_dilation(bubble) & ~bubble
-        if float((tissue | liver)[around].mean()) >= limits.enclosed_share:
-            tissue |= bubble
+        if float((tissue[wide] | liver[wide])[around].mean()) >= limits.enclosed_share:
+            tissue[wide] |= bubble
     return np.asarray(tissue)
 
 
