@@ -206,7 +206,9 @@ def _sentence(words: str) -> str:
 
 
 def _open(lesion: LesionEvidence) -> str:
-    return lesion.not_evaluable or lesion.doubt
+    """What would tell whether tumour is left, with the reason why this study does not; empty where it does."""
+    why = lesion.not_evaluable or lesion.doubt
+    return f"an examination in which living tumour can be told ({why})" if why else ""
 
 
 def _term(

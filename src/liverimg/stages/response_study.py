@@ -75,7 +75,9 @@ def warnings_of(lesions: tuple[LesionResponse, ...], candidates: tuple[Part, ...
         )
     if any(lesion.fate is Fate.NOT_FOUND for lesion in lesions):
         found.append("A lesion that is not drawn any more is not thereby gone.")
-    found += [f"Foci at {zone}: {why}." for zone, why in given.zones.foci_unknown.items()]
+    for why in dict.fromkeys(given.zones.foci_unknown.values()):
+        zones = [zone for zone, reason in given.zones.foci_unknown.items() if reason == why]
+        found.append(f"Foci at {', '.join(zones)}: {why}.")
     found += _on_candidates(candidates, given)
     found += given.alignment.findings
     found += given.quality.notes
