@@ -1,8 +1,8 @@
-"""Where the workers of a cohort come from: this machine or a Dask scheduler that runs already (SLURM: cohort_slurm).
+"""Where the workers of a cohort come from: this machine, or a Dask scheduler that runs already.
 
 Each is a context that gives a link, by which a client connects and workers that are gone are started again. A process
 does one study at a time. Whoever can talk to a Dask scheduler can run code as its user: what is started here listens on
-the loopback address (SLURM: on the cluster's network) and speaks TLS with keys that live as long as the run.
+the loopback address and speaks TLS with keys that live as long as the run. Jobs of SLURM: :mod:`.cohort_slurm`.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from liverimg.pipeline.cohort_job import MEMORY_GB
 _KEYS: Final = ("jobs", "cluster", "resources")
 _WORKER_FILE: Final = "worker.yaml"
 _ANSWER_S: Final = 30
+_OWN_LOGS: Final = "the folder that this command was started in"
 # Rounds of jobs in which none became a worker.
 _GIVE_UP: Final = 3
 
@@ -65,7 +66,7 @@ def slurm(path: Path, *, shared: Path, dashboard: str) -> Iterator[Link]:
             raise UsageError(f"{path.name}: SLURMCluster does not take these options: {error}") from error
         with cluster:
             cluster.scale(jobs=jobs)
-            watch = _Watch(cluster, jobs, str(options.get("log_directory", "log_directory")))
+            watch = _Watch(cluster, jobs, str(options.get("log_directory", _OWN_LOGS)))
             try:
                 yield Link(lambda: Client(cluster, set_as_default=False), watch.heal)
             finally:

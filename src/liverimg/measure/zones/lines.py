@@ -116,14 +116,10 @@ def lines_of(
     )
     excess = line.excess()
     if is_ct:
-        # Dense oil outshines any uptake, and its edges move with the phases.
-        oil_mm = -signed_mm(oil_in(patch, rules), patch.grid)
-        excess = np.where(oil_mm > rules.focus.reach_mm, excess, np.float32(np.nan))
+        excess = _away_from_oil(excess, patch, rules)
     usual = ring & np.isfinite(excess)
     above = None if late is None else np.asarray(signal[late] - line.live[late], dtype=np.float32)
-    brightness = {phase: float(np.median(values[ring])) for phase, values in seen.items()}
-    if before is not None:
-        brightness[Phase.UNENHANCED] = float(np.median(before[ring]))
+    brightness = _brightness(seen, before, ring)
     visible = rules.focus.hyper_hu if is_ct else rules.focus.hyper_percent
     least = rules.focus.hyper_hu if is_ct else brightness[early] * rules.focus.hyper_percent / _PER_CENT
     return Lines(
@@ -139,6 +135,18 @@ def lines_of(
         unit="HU" if is_ct else "units of signal",
         smoothing_mm=smoothing_mm,
     )
+
+
+def _away_from_oil(excess: FloatArray, patch: Patch, rules: ZoneRules) -> FloatArray:
+    """NaN near dense oil: it outshines any uptake, and its edges move with the phases."""
+    oil_mm = -signed_mm(oil_in(patch, rules), patch.grid)
+    return np.where(oil_mm > rules.focus.reach_mm, excess, np.float32(np.nan))
+
+
+def _brightness(seen: Mapping[Phase, FloatArray], before: FloatArray | None, ring: BoolArray) -> dict[Phase, float]:
+    """The liver's usual value in each phase."""
+    shown = dict(seen) if before is None else {**seen, Phase.UNENHANCED: before}
+    return {phase: float(np.median(values[ring])) for phase, values in shown.items()}
 
 
 @dataclass(frozen=True, eq=False)
