@@ -1,4 +1,8 @@
-"""Workers that SLURM starts as jobs of its own, by dask-jobqueue."""
+"""Workers that SLURM starts as jobs of its own, by dask-jobqueue.
+
+The scheduler listens on the cluster's network and speaks TLS; the run's keys lie in a folder that all nodes see and
+only the owner may read.
+"""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def find_border(patch: Patch, start: BoolArray, rules: BorderRules, *, is_ct: bo
         fresh = mask.copy()
         fresh[known] = votes[known] < 0
         fresh = patch.film.told(fresh & patch.liver)
-        fresh = _one_piece(fresh, mask)
+        fresh = hanging_on(mask, fresh)
         same = np.array_equal(fresh, mask)
         mask = fresh
         if same:
@@ -241,14 +241,13 @@ def _largest_with(core: BoolArray, solid: BoolArray) -> BoolArray:
     return np.asarray((sizes >= max(1, 0.1 * sizes.max()))[parts] & solid)
 
 
-def _one_piece(fresh: BoolArray, before: BoolArray) -> BoolArray:
-    """What of the new zone hangs together with the old one."""
-    parts = cc3d.connected_components(np.pad(fresh, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
-    kept = np.unique(parts[before & fresh])
-    table = np.zeros(int(parts.max()) + 1, dtype=bool)
-    table[kept] = True
-    table[0] = False
-    return np.asarray(table[parts])
+def hanging_on(core: BoolArray, mask: BoolArray) -> BoolArray:
+    """Parts of a mask that hold something of its core; faces join."""
+    parts = cc3d.connected_components(np.pad(mask, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
+    kept = np.zeros(int(parts.max()) + 1, dtype=bool)
+    kept[np.unique(parts[core & mask])] = True
+    kept[0] = False
+    return np.asarray(kept[parts])
 
 
 def level_of(image: FloatArray, within: BoolArray, sigma: NDArray[np.float64]) -> FloatArray:

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from liverimg.core.labels import BoolArray
-from liverimg.measure.zones.border import Patch, signed_mm
+from liverimg.measure.zones.border import Patch, hanging_on, signed_mm
 from liverimg.measure.zones.lines import Lines
 from liverimg.measure.zones.rules import ZoneRules
 
 FloatArray = NDArray[np.float32]
 
 _FULL_NEIGHBOURHOOD = 26
-_FACES = 6
 _HALF = 0.5
 _BRIGHT_PERCENTILE = 90
 _MM3_PER_ML = 1000.0
@@ -85,7 +84,7 @@ def whole_rests(
     # Beside the lesion's place, where only its error lets a rest be, nothing is added to what is proven.
     like = patch.liver & (around.away_mm <= rules.focus.around_mm) & takes_up(lines, _HALF * own_excess, rules)
     like &= -signed_mm(proven, patch.grid) <= rules.focus.grow_mm
-    rest = _hanging_on(proven, like | proven)
+    rest = hanging_on(proven, like | proven)
     rest |= own_core(rest, around, patch, rules)
     return [part for part in parts_of(rest) if np.count_nonzero(part) * patch.grid.voxel_ml >= rules.focus.least_ml]
 
@@ -121,12 +120,3 @@ def roundness(mask: BoolArray, patch: Patch) -> float:
     """Radius of the largest ball in a part against that of a ball of its volume: 1 for a ball, 0.63 for half of one."""
     volume_mm3 = np.count_nonzero(mask) * patch.grid.voxel_ml * _MM3_PER_ML
     return float(signed_mm(mask, patch.grid).max() / np.cbrt(0.75 * volume_mm3 / np.pi))
-
-
-def _hanging_on(proven: BoolArray, mask: BoolArray) -> BoolArray:
-    """Parts of a mask that hold something proven."""
-    parts = cc3d.connected_components(np.pad(mask, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
-    kept = np.zeros(int(parts.max()) + 1, dtype=bool)
-    kept[np.unique(parts[proven])] = True
-    kept[0] = False
-    return np.asarray(kept[parts])
