@@ -1,10 +1,12 @@
 """The workspace: whole states only, one run at a time, no trace of a refused study."""
 
 import fcntl
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -174,3 +176,42 @@ def test_a_refusal_after_a_killed_first_run_leaves_no_trace_either(tmp_path: Pat
     with pytest.raises(ZeroDivisionError), Workspace(out).locked():
         raise ZeroDivisionError
     assert list(out.iterdir()) == []
+
+
+def test_what_was_read_is_kept_until_a_file_of_it_changes(tmp_path: Path) -> None:
+    one, other, absent = (tmp_path / name for name in ("one", "other", "absent"))
+    reads: list[str] = []
+
+    def read() -> str:
+        reads.append("read")
+        return one.read_text() + other.read_text()
+
+    def settle(*paths: Path) -> None:
+        # Times of files are coarse: what was written just now is read again, whatever its time says.
+        while time.time_ns() - max(p.stat().st_ctime_ns for p in paths) <= 50_000_000:
+            time.sleep(0.01)
+
+    one.write_text("a")
+    other.write_text("b")
+    settle(one, other)
+    workspace = Workspace(tmp_path)
+    files = (one, other, absent)
+    assert [workspace.kept.get("both", files, read) for _ in range(3)] == ["ab"] * 3
+    assert len(reads) == 1
+    other.write_text("c")
+    assert workspace.kept.get("both", files, read) == "ac"
+    settle(other)
+    replacement = tmp_path / "replacement"
+    replacement.write_text("d")
+    os.utime(replacement, ns=(one.stat().st_atime_ns, one.stat().st_mtime_ns))
+    replacement.rename(one)
+    assert workspace.kept.get("both", files, read) == "dc"
+    absent.write_text("there now")
+    settle(one, absent)
+    assert workspace.kept.get("both", files, read) == "dc"
+    assert len(reads) == 4
+
+
+def test_another_study_is_opened_once_beside_this_one(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "post")
+    assert workspace.beside(tmp_path / "pre") is workspace.beside(tmp_path / "x" / ".." / "pre")

@@ -1,6 +1,7 @@
 """A model is opened when it keeps the contract, and refused by name when it does not."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,10 @@ def test_the_shipped_configurations_are_readable_by_monai(repository: Path) -> N
 def test_the_shipped_weights_are_small(repository: Path) -> None:
     sizes = [p.stat().st_size for p in (repository / "models" / "liver_ct" / "models").iterdir()]
     assert 0 < sum(sizes) < 40e6
+
+
+def test_libraries_that_monai_goes_without_are_there_afterwards() -> None:
+    from liverimg.segmentation import monai_parts
+
+    assert monai_parts.Inferer.__module__ == "monai.inferers.inferer"
+    assert all(sys.modules.get(name, name) is not None for name in ("pandas", "matplotlib", "itk", "scipy.signal"))

@@ -40,3 +40,23 @@ def test_an_enlarger_slice_is_the_slice_of_the_whole() -> None:
     whole = np.stack([resampled(channel, shape, ratio) for channel in small])
     for k in range(shape[0]):
         assert np.allclose(enlarger.slice(k), whole[:, k], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "ratio"), [((12, 17, 32), (0.5, 0.4, 0.25)), ((5, 17, 6), (1.2, 0.4, 1.4))], ids=["finer", "mixed"]
+)
+def test_what_a_slice_decides_is_what_all_its_probabilities_say(shape: tuple[int, int, int], ratio) -> None:
+    logits = np.random.default_rng(6).normal(size=(4, 6, 7, 8)) * 3
+    logits[0, :, :3] += 12  # a part that is nothing but background
+    small = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float32)
+    enlarger = Enlarger(small, shape, np.array(ratio))
+    for k in range(shape[0]):
+        whole, decided = enlarger.slice(k), enlarger.decide(k)
+        elsewhere = np.ones(shape[1:], dtype=bool)
+        elsewhere[decided.box] = False
+        assert (whole[0][elsewhere] >= 0.995).all()
+        part = whole[:, *decided.box]
+        sure = np.sort(part, axis=0)[-1] - np.sort(part, axis=0)[-2] > 1e-5
+        assert np.array_equal(decided.channel[sure], part.argmax(axis=0)[sure])
+        assert np.allclose(decided.winner, part.max(axis=0), atol=1e-6)
+        assert np.allclose(decided.background, part[0], atol=1e-6)

@@ -6,7 +6,7 @@ import pytest
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.files.tables import read_table
-from liverimg.segmentation.tidy import TidyRules, tidy, within
+from liverimg.segmentation.tidy import TidyRules, tidy
 
 VALUES = {Structure.LIVER: 1, Structure.TUMOUR: 2, Structure.HEPATIC_VEIN: 3, Structure.SPLEEN: 9}
 RULES = TidyRules.from_table(read_table("segmentation")["tidy"])
@@ -67,12 +67,3 @@ def test_a_crumb_of_vein_in_the_liver_becomes_liver_and_a_crumb_of_spleen_nothin
 def test_a_fragment_is_no_liver(grid: Grid) -> None:
     fragment = (1, (slice(5, 10), slice(10, 20), slice(10, 30)))  # 24 ml
     assert not tidy(drawn(grid, fragment), RULES).array.any()
-
-
-def test_distance_is_in_millimetres_along_each_axis(grid: Grid) -> None:
-    seed = np.zeros(grid.shape, dtype=bool)
-    seed[20, 30, 40] = True
-    near = within(seed, grid, 6.0)
-    assert [near[20 + d, 30, 40] for d in (1, 2)] == [True, False]
-    assert [near[20, 30 + d, 40] for d in (2, 3)] == [True, False]
-    assert [near[20, 30, 40 + d] for d in (3, 4)] == [True, False]

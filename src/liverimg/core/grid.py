@@ -8,6 +8,7 @@ Posterior, z to the Superior (PS3.3 C.7.6.2.1.1).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,7 +81,7 @@ class Grid:
     @property
     def spacing_mm(self) -> FloatArray:
         """Distance between voxel centres along k, j, i, shape (3,)."""
-        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+        return self._spacing_mm.copy()
 
     @property
     def directions(self) -> FloatArray:
@@ -109,8 +110,20 @@ class Grid:
 
     def lps_mm_to_index(self, lps_mm: ArrayLike) -> FloatArray:
         """Takes LPS millimetres, shape (..., 3), to fractional voxel indices (k, j, i)."""
-        inverse = np.linalg.inv(self.affine[:3, :3])
-        return np.asarray((np.asarray(lps_mm, dtype=float) - self.affine[:3, 3]) @ inverse.T)
+        return np.asarray((np.asarray(lps_mm, dtype=float) - self.affine[:3, 3]) @ self._inverse.T)
+
+    @property
+    def indices_per_mm(self) -> FloatArray:
+        """By how much each index changes at most over a way of one millimetre, shape (3,); right for sheared grids."""
+        return np.asarray(np.linalg.norm(self._inverse, axis=1))
+
+    @cached_property
+    def _spacing_mm(self) -> FloatArray:
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
+    @cached_property
+    def _inverse(self) -> FloatArray:
+        return np.asarray(np.linalg.inv(self.affine[:3, :3]))
 
     def is_orthogonal(self, *, tolerance: float = 1e-3) -> bool:
         """Whether the three axes stand at right angles (cosines below the tolerance)."""

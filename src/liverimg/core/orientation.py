@@ -40,6 +40,11 @@ class Orientation:
         flip = tuple(bool(cosines[a, best[a]] < 0) for a in range(3))
         return cls((best[0], best[1], best[2]), (flip[0], flip[1], flip[2]))
 
+    @property
+    def is_standard(self) -> bool:
+        """Whether nothing needs to be turned."""
+        return self.order == (0, 1, 2) and not any(self.flip)
+
     def turn(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array in standard order, a view. Extra trailing axes are left alone."""
         extra = tuple(range(3, array.ndim))

@@ -51,6 +51,11 @@ def clip_units() -> frozenset[str]:
     return frozenset(name for name, row in read_table("quantities")["unit"].items() if row.get("of_its_clip", False))
 
 
+def item_titles() -> dict[str, str]:
+    """Name for readers of everything that a person may give in the clinical file, by its key."""
+    return {key: str(row["title"]) for key, row in read_table("clinical_items")["item"].items()}
+
+
 @cache
 def lesion_sites() -> tuple[str, ...]:
     """What ``[lesion_site]`` of the clinical file may say of a lesion."""

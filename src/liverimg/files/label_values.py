@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from liverimg.core.errors import InputRefusedError
 
+_LARGEST_BYTE = 255
+
 
 def whole(values: NDArray[Any], *, file_name: str, largest: int) -> NDArray[Any]:
     """The values of a label file, whole numbers from 0 on; some programs write them as fractions that are none.
@@ -27,6 +29,8 @@ def whole(values: NDArray[Any], *, file_name: str, largest: int) -> NDArray[Any]
                 f"{file_name} holds fractions, expected whole label values; threshold probabilities first"
             )
         values = np.rint(values)
+    if values.dtype == np.uint8 and largest >= _LARGEST_BYTE:
+        return values
     if values.size and (values.min() < 0 or values.max() > largest):
         raise InputRefusedError(
             f"{file_name} holds label values from {values.min()} to {values.max()}, expected 0 to {largest}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel
 import numpy as np
-from isal import igzip
+from isal import igzip, igzip_lib
 from nibabel.filebasedimages import ImageFileError
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from liverimg.core.errors import GridMismatchError, InputRefusedError
@@ -28,7 +30,15 @@ _MAXIMUM_LABEL = 255
 # Level 1 is the speed that makes compressed volumes worth writing at all (see docs/explanation/libraries.md).
 _COMPRESSION_LEVEL = 1
 # What nibabel and the decompressor raise on a file that is cut off, damaged or something else.
-_UNREADABLE = (OSError, EOFError, ValueError, OverflowError, zlib.error, ImageFileError)
+_UNREADABLE: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    zlib.error,
+    cast("type[Exception]", igzip_lib.IsalError),
+    ImageFileError,
+)
 
 
 def write_volume(path: Path, volume: Volume) -> None:
@@ -113,7 +123,7 @@ def read_labels(path: Path, structures: Mapping[Structure, int], *, lesions: Map
         )
     values = whole(_values(path, image, grid), file_name=path.name, largest=_MAXIMUM_LABEL)
     try:
-        return LabelMap(values.astype(np.uint8), on, structures, lesions)
+        return LabelMap(values.astype(np.uint8, copy=False), on, structures, lesions)
     except ValueError as error:
         raise InputRefusedError(f"the names given to the values of {path.name} can't be used: {error}") from error
 
@@ -159,9 +169,28 @@ def _open(path: Path, frame_of_reference_uid: str | None) -> tuple[Any, Grid]:
 def _values(path: Path, image: Any, grid: Grid) -> NDArray[Any]:
     """The image's values along (k, j, i)."""
     try:
-        return np.asarray(image.dataobj).reshape(grid.shape[::-1]).T
+        return _scaled(image.dataobj).reshape(grid.shape[::-1], order="F").T
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
+
+
+def _scaled(stored: Any) -> NDArray[Any]:
+    """What nibabel makes of an array on disk; a packed one is unpacked straight to where it stays, in half the time."""
+    file = stored.file_like
+    if not (isinstance(file, str) and file.lower().endswith(".gz")):
+        return np.asarray(stored)
+    values = np.empty(math.prod(stored.shape), dtype=stored.dtype)
+    room = values.data.cast("B")
+    unpacked: Any = igzip.open(file, "rb")  # type: ignore[no-untyped-call]
+    with unpacked as stream:
+        stream.seek(stored.offset)
+        while room:
+            count = stream.readinto(room)
+            if not count:
+                raise EOFError(f"{len(room)} bytes of voxels are missing")
+            room = room[count:]
+    scaled: NDArray[Any] = apply_read_scaling(values, np.asanyarray(stored.slope), np.asanyarray(stored.inter))
+    return scaled
 
 
 def _unreadable(path: Path, error: BaseException) -> InputRefusedError:

@@ -6,7 +6,6 @@ JSON is written with sorted keys and a final newline so that equal values give e
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
@@ -19,6 +18,7 @@ import numpy as np
 
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.grid import Grid
+from liverimg.core.imports import going_without
 from liverimg.files.bundled import package_data
 
 Record = dict[str, Any]
@@ -95,15 +95,8 @@ def _jsonschema() -> ModuleType:
 
     To build them takes more than a second of every start, and no schema of ours asks for them.
     """
-    loaded: dict[str, Any] = sys.modules
-    absent = dict.fromkeys(name for name in _GRAMMARS if name not in loaded)
-    # An import of them fails meanwhile, as where they are not installed.
-    loaded.update(absent)
-    try:
+    with going_without(*_GRAMMARS):
         return import_module("jsonschema")
-    finally:
-        for name in absent:
-            del loaded[name]
 
 
 @cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.ndimage import find_objects
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap, Structure
@@ -18,7 +17,7 @@ Box = tuple[slice, slice, slice]
 
 def boxes_of(labels: LabelMap) -> dict[int, Box]:
     """Bounding box of each label value that occurs."""
-    return {value: box for value, box in enumerate(find_objects(labels.array), start=1) if box is not None}
+    return dict(labels.boxes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +36,9 @@ class Scene:
     def of(cls, labels: LabelMap) -> Scene:
         """Turns a label map and finds its boxes."""
         turn = Orientation.of(labels.grid)
+        if turn.is_standard and labels.array.flags.c_contiguous:
+            # Where each label lies is then worked out once for all who ask.
+            return cls(labels, boxes_of(labels))
         array = np.ascontiguousarray(turn.turn(labels.array))
         upright = LabelMap(array, turn.turn_grid(labels.grid), labels.structures, labels.lesions)
         return cls(upright, boxes_of(upright))

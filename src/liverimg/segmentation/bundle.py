@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.inferers.inferer import Inferer
 
 from liverimg.core.errors import ModelRefusedError, UsageError
 from liverimg.core.labels import Structure
@@ -21,6 +20,7 @@ from liverimg.core.study import Modality, Phase
 from liverimg.core.volume import Quantity
 from liverimg.segmentation.confidence import Calibration
 from liverimg.segmentation.intensity import Intensity
+from liverimg.segmentation.monai_parts import Inferer
 from liverimg.segmentation.unpack import built, load_weights, read_json, refuse_pickles
 
 CONTRACTS = (1, 2)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import cc3d
-import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,10 @@ from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.orientation import Orientation
 from liverimg.core.volume import Quantity, Volume
+from liverimg.segmentation.morphology import largest_piece, near
 
 _FACES = 6
-# Distance maps that only tell near from far are made on voxels of about this size.
+# Near is told from far on voxels of about this size.
 _COARSE_MM = 1.5
 
 
@@ -46,7 +46,6 @@ def add_context(labels: LabelMap, volume: Volume, rules: ContextRules, values: M
     """
     array = np.array(labels.array)
     structures = dict(labels.structures)
-    free = array == 0
     added: dict[Structure, NDArray[np.bool_]] = {}
     body = body_mask(volume, rules)
     if volume.quantity is Quantity.HU:
@@ -56,7 +55,7 @@ def add_context(labels: LabelMap, volume: Volume, rules: ContextRules, values: M
         if structure in structures and labels.has(structure):
             continue
         structures.setdefault(structure, values[structure])
-        array[free & mask & (array == 0)] = structures[structure]
+        np.copyto(array, np.uint8(structures[structure]), where=mask & (array == 0))
     return LabelMap(array, labels.grid, structures, labels.lesions)
 
 
@@ -72,31 +71,47 @@ def body_mask(volume: Volume, rules: ContextRules) -> NDArray[np.bool_]:
     if not opened.any():
         return opened
     # What is left of arms lying apart from the trunk goes here too.
-    largest = np.asarray(cc3d.largest_k(opened, k=1, connectivity=_FACES), dtype=bool)
-    return _fill_slices(largest, volume.grid)
+    return _fill_slices(largest_piece(opened, connectivity=_FACES), volume.grid)
 
 
 def _opened(mask: NDArray[np.bool_], grid: Grid, radius_mm: float) -> NDArray[np.bool_]:
     """Morphological opening by a ball; what stays keeps its own border to the voxel."""
-    core = _depth_mm(mask, grid) > radius_mm
-    reach_mm = radius_mm + _COARSE_MM
-    return np.asarray(mask & (_depth_mm(~core, grid) <= reach_mm)) if core.any() else np.zeros_like(mask)
+    coarse, spacing_mm = _coarse(mask, grid)
+    core = ~near(~coarse, radius_mm, spacing_mm=spacing_mm)
+    if not core.any():
+        return np.zeros_like(mask)
+    return mask & _spread(near(core, radius_mm + _COARSE_MM, spacing_mm=spacing_mm), grid)
 
 
-def _depth_mm(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
-    """Distance of each voxel of the mask to the outside, exact to about a coarse voxel; the image border is no outside.
+def _deeper(mask: NDArray[np.bool_], grid: Grid, depth_mm: float) -> NDArray[np.bool_]:
+    """Voxels farther than so much from the mask's outside; the image border is no outside."""
+    coarse, spacing_mm = _coarse(mask, grid)
+    return _spread(~near(~coarse, depth_mm, spacing_mm=spacing_mm), grid)
 
-    The map is made on every n-th voxel, because it only decides what is near: at full resolution it would
-    take most of the time of the whole step.
+
+def _coarse(mask: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.bool_], list[float]]:
+    """Every n-th voxel, and the spacing of those.
+
+    It only decides what is near, exact to about a coarse voxel: at full resolution that would take most of the time of
+    the whole step.
     """
-    stride = tuple(max(1, int(_COARSE_MM / s)) for s in grid.spacing_mm)
-    coarse = np.ascontiguousarray(mask[tuple(slice(None, None, n) for n in stride)])
-    spacing = tuple(float(s * n) for s, n in zip(grid.spacing_mm, stride, strict=True))
-    depth_mm: NDArray[np.float32] = edt.edt(coarse, anisotropy=spacing, black_border=False)
-    for axis, (n, size) in enumerate(zip(stride, mask.shape, strict=True)):
-        if n > 1:
-            depth_mm = np.take(depth_mm, np.arange(size) // n, axis=axis)
-    return depth_mm
+    stride = _stride(grid)
+    spacing_mm = [float(s * n) for s, n in zip(grid.spacing_mm, stride, strict=True)]
+    return np.ascontiguousarray(mask[tuple(slice(None, None, n) for n in stride)]), spacing_mm
+
+
+def _stride(grid: Grid) -> tuple[int, ...]:
+    return tuple(max(1, int(_COARSE_MM / s)) for s in grid.spacing_mm)
+
+
+def _spread(coarse: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """Each of every n-th voxel for the n from it on, shape ``grid.shape``: the way back from :func:`_coarse`."""
+    stride = _stride(grid)
+    # Neighbours in memory first: what is repeated later is copied in longer runs.
+    for axis in (2, 1, 0):
+        if stride[axis] > 1:
+            coarse = np.repeat(coarse, stride[axis], axis=axis)[(slice(None),) * axis + (slice(grid.shape[axis]),)]
+    return coarse
 
 
 def _fill_slices(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
@@ -113,13 +128,13 @@ def _lung_and_gas(
 ) -> dict[Structure, NDArray[np.bool_]]:
     air = body & (volume.array < table["gas_threshold_hu"])
     # The outermost shell is partial volume of the skin, not gas.
-    air &= _depth_mm(body, volume.grid) > table["opening_mm"]
-    pieces, count = cc3d.connected_components(air, connectivity=_FACES, return_N=True)
+    air &= _deeper(body, volume.grid, table["opening_mm"])
+    pieces = cc3d.connected_components(air, connectivity=_FACES, binary_image=True)
+    own, values = pieces[air], volume.array[air]
+    sizes = np.bincount(own, minlength=1)
+    is_lung = np.zeros(len(sizes), dtype=bool)
+    for piece in np.flatnonzero(sizes[1:] >= table["smallest_lung_ml"] / volume.grid.voxel_ml) + 1:
+        is_lung[piece] = np.median(values[own == piece]) > table["lung_median_hu"]
     lung = np.zeros_like(air)
-    smallest = table["smallest_lung_ml"] / volume.grid.voxel_ml
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-    for piece in np.flatnonzero(sizes[1:] >= smallest) + 1:
-        where = pieces == piece
-        if np.median(volume.array[where]) > table["lung_median_hu"]:
-            lung |= where
+    lung[air] = is_lung[own]
     return {Structure.LUNG: lung, Structure.GAS: air & ~lung}

@@ -41,7 +41,7 @@ class LiverSample:
 
     def mask(self, labels: LabelMap, structure: Structure) -> BoolArray:
         """A structure on the averaged voxels, by nearest neighbour."""
-        return np.asarray(labels.mask(structure)[self.box][np.ix_(*self.index)])
+        return np.asarray(labels.mask_in(self.box, structure)[np.ix_(*self.index)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +73,10 @@ def liver_sample(labels: LabelMap, *, scale_mm: float) -> LiverSample | None:
         scale_mm: Noise is judged after averaging to about this, so that thin slices are not called noisy for
             being thin.
     """
-    liver = labels.mask(Structure.LIVER)
-    occupied = [np.flatnonzero(liver.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    if len(occupied[0]) == 0:
+    box = labels.box(Structure.LIVER)
+    if box is None:
         return None
-    k, j, i = (slice(int(o[0]), int(o[-1]) + 1) for o in occupied)
+    k, j, i = box
     shape = (k.stop - k.start, j.stop - j.start, i.stop - i.start)
     grid = labels.grid.cropped((k.start, j.start, i.start), shape)
     small = grid.resampled(np.maximum(grid.spacing_mm, scale_mm))
@@ -85,7 +84,7 @@ def liver_sample(labels: LabelMap, *, scale_mm: float) -> LiverSample | None:
         np.minimum(((np.arange(n) + 0.5) * r).astype(int), size - 1)
         for n, r, size in zip(small.shape, small.spacing_mm / grid.spacing_mm, shape, strict=True)
     )
-    pure = np.asarray(ndimage.binary_erosion(liver[k, j, i][np.ix_(*index)], iterations=_RIM))
+    pure = np.asarray(ndimage.binary_erosion(labels.mask_in(box, Structure.LIVER)[np.ix_(*index)], iterations=_RIM))
     return LiverSample((k, j, i), small, index, pure) if np.count_nonzero(pure) >= _FEWEST_VOXELS else None
 
 

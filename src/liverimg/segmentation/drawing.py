@@ -16,6 +16,7 @@ from liverimg.segmentation.resample import Enlarger
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
+Gate = Callable[[int, tuple[slice, slice]], NDArray[np.bool_]]
 # The fine pass may move the liver's border only where the coarse pass thinks at least this of liver.
 _COARSE_SUPPORT = 0.08
 
@@ -46,12 +47,12 @@ def enlarged_labels(output: PassOutput, grid: Grid, bundle: Bundle) -> tuple[Byt
     """Labels on the volume's grid and the percentage that each of them got."""
     table, percent = _values(output.one, bundle), _percent_table(output.one)
     enlarger = Enlarger(output.probability, grid.shape, grid.spacing_mm / output.grid.spacing_mm)
-    labels = np.empty(grid.shape, dtype=np.uint8)
-    sure = np.empty(grid.shape, dtype=np.uint8)
+    labels = np.zeros(grid.shape, dtype=np.uint8)
+    sure = np.full(grid.shape, percent[-1], dtype=np.uint8)
     for k in range(grid.shape[0]):
-        probability = enlarger.slice(k)
-        labels[k] = table[probability.argmax(axis=0)]
-        sure[k] = percent[_percent(probability.max(axis=0))]
+        decided = enlarger.decide(k)
+        labels[k][decided.box] = table[decided.channel]
+        sure[k][decided.box] = percent[_percent(decided.winner)]
     return labels, sure
 
 
@@ -63,12 +64,14 @@ def _percent_table(one: Pass) -> ByteArray:
     return calibrated_percent(1.0 if one.calibration is None else one.calibration.temperature)
 
 
-def supported_by(support: FloatArray, small: Grid, grid: Grid, box: Box) -> Callable[[int], NDArray[np.bool_]]:
-    """For slice k of the box: where the coarse pass gives the liver at least some support."""
+def supported_by(support: FloatArray, small: Grid, grid: Grid, box: Box) -> Gate:
+    """For a part of slice k of the box: where the coarse pass gives the liver at least some support."""
     enlarger = Enlarger(support[None], grid.shape, grid.spacing_mm / small.spacing_mm)
+    k0, j0, i0 = (b.start for b in box)
 
-    def supported(k: int) -> NDArray[np.bool_]:
-        return np.asarray(enlarger.slice(box[0].start + k)[0, box[1], box[2]] > _COARSE_SUPPORT)
+    def supported(k: int, part: tuple[slice, slice]) -> NDArray[np.bool_]:
+        rows, columns = (slice(p.start + at, p.stop + at) for p, at in zip(part, (j0, i0), strict=True))
+        return np.asarray(enlarger.part(k0 + k, 0, (rows, columns)) > _COARSE_SUPPORT)
 
     return supported
 
@@ -78,7 +81,7 @@ def merge(
     sure: ByteArray,
     output: PassOutput,
     view: Grid,
-    gate: Callable[[int], NDArray[np.bool_]],
+    gate: Gate,
     bundle: Bundle,
 ) -> None:
     """Writes the fine pass over the coarse labels of its box, and its percentages over theirs, in place.
@@ -87,16 +90,19 @@ def merge(
     it is of another structure. The liver and what lies in it need some support from the coarse pass.
     """
     table, percent = _values(output.one, bundle), _percent_table(output.one)
-    own = np.zeros(256, dtype=bool)
-    own[table[1:]] = True
+    left = np.arange(256, dtype=np.uint8)
+    left[table[1:]] = 0
     needs_support = np.isin(table, [bundle.values[s] for s in WHOLE_LIVER if s in bundle.values])
     enlarger = Enlarger(output.probability, view.shape, view.spacing_mm / output.grid.spacing_mm)
     for k in range(view.shape[0]):
-        probability = enlarger.slice(k)
-        channel = probability.argmax(axis=0)
-        channel[needs_support[channel] & ~gate(k)] = 0
-        found = table[channel]
-        coarse = np.where(own[labels[k]], np.uint8(0), labels[k])
-        fine = percent[_percent(np.where(channel > 0, probability.max(axis=0), probability[0]))]
-        sure[k] = np.where((found == 0) & (coarse > 0), sure[k], fine)
+        decided = enlarger.decide(k)
+        channel, box = decided.channel, decided.box
+        if channel.any():
+            channel[needs_support[channel] & ~gate(k, box)] = 0
+        coarse = left[labels[k]]
+        fine = np.full(coarse.shape, percent[-1], dtype=np.uint8)
+        fine[box] = percent[_percent(np.where(channel > 0, decided.winner, decided.background))]
+        found = np.zeros_like(coarse)
+        found[box] = table[channel]
+        np.copyto(sure[k], fine, where=(found > 0) | (coarse == 0))
         labels[k] = np.where(found > 0, found, coarse)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.networks.nets.unet import UNet
+
+from liverimg.segmentation.monai_parts import UNet
 
 _DETAIL = 8
 _SLOPE = 0.2

@@ -8,14 +8,14 @@ limits are in ``phase_image.toml``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from liverimg.core.labels import LabelMap
+from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.study import Modality, Phase, PhaseEvidence
 from liverimg.core.volume import Volume
 from liverimg.segmentation.phase_image_rules import Core, ImageRules, Limits, parts_of
@@ -47,9 +47,13 @@ class PhaseLook:
 
 def organ_cores(labels: LabelMap, rules: ImageRules) -> Mapping[str, Points]:
     """Places in the cores of the organs, LPS mm, shape (n, 3) each; organs that were not drawn are absent."""
-    found = {}
+    found, depths = {}, {}
     for name, core in rules.cores.items():
-        points = _core_points(labels, core, rules)
+        same = core.structure, core.grid_mm
+        if same not in depths:
+            depths[same] = _depths(labels, *same)
+        depth = depths[same]
+        points = np.zeros((0, 3)) if depth is None else _core_points(labels, core, depth, rules.most_voxels)
         if len(points) >= rules.fewest_voxels:
             found[name] = points
     return found
@@ -170,25 +174,45 @@ def _shown(values: Mapping[str, float], unit: str) -> str:
     )
 
 
-def _core_points(labels: LabelMap, core: Core, rules: ImageRules) -> Points:
-    """Voxel centres deep inside a structure."""
-    mask = labels.mask(core.structure)
-    box = ndimage.find_objects(mask.astype(np.uint8))
-    if not box:
-        return np.zeros((0, 3))
+@dataclass(frozen=True, eq=False)
+class _Depths:
+    """How deep the voxels of a structure lie in it.
+
+    Attributes:
+        depth_mm: On every few voxels of the box around it; 0 outside of it.
+        start: Index (k, j, i) of the first of them in the labels.
+        step: Voxels of the labels from one to the next.
+    """
+
+    depth_mm: NDArray[np.float64] = field(repr=False)
+    start: NDArray[np.int_]
+    step: NDArray[np.int_]
+
+
+def _depths(labels: LabelMap, structure: Structure, grid_mm: float) -> _Depths | None:
+    """Depths on voxels of about ``grid_mm``; None where nothing was drawn."""
+    box = labels.box(structure)
+    if box is None:
+        return None
     # A voxel of room, so that the surface is the structure's and not the box's; the image's edge is no surface.
-    start = np.array([max(0, s.start - 1) for s in box[0]])
-    stop = np.array([min(n, s.stop + 1) for s, n in zip(box[0], mask.shape, strict=True)])
+    start = np.array([max(0, s.start - 1) for s in box])
+    stop = np.array([min(n, s.stop + 1) for s, n in zip(box, labels.grid.shape, strict=True)])
     spacing_mm = labels.grid.spacing_mm
-    step = np.maximum(1, np.floor(core.grid_mm / spacing_mm)).astype(int)
-    small = mask[tuple(slice(int(a), int(b), int(s)) for a, b, s in zip(start, stop, step, strict=True))]
+    step = np.maximum(1, np.floor(grid_mm / spacing_mm)).astype(int)
+    k, j, i = (slice(int(a), int(b), int(s)) for a, b, s in zip(start, stop, step, strict=True))
+    small = labels.mask_in((k, j, i), structure)
+    # In double precision: limits are shares of the greatest depth, and many voxels lie right on them.
     depth_mm = ndimage.distance_transform_edt(np.pad(small, 1, mode="edge"), sampling=spacing_mm * step)
-    depth_mm = depth_mm[1:-1, 1:-1, 1:-1]
-    deepest_mm = float(depth_mm.max())
-    wanted = (depth_mm >= max(core.least_mm, core.share * deepest_mm)) & (depth_mm <= core.most_mm) & small
-    index = np.argwhere(wanted)
-    thin = max(1, -(-len(index) // rules.most_voxels))
-    return np.asarray(labels.grid.index_to_lps_mm(start + index[::thin] * step), dtype=np.float64)
+    return _Depths(depth_mm[1:-1, 1:-1, 1:-1], start, step)
+
+
+def _core_points(labels: LabelMap, core: Core, depths: _Depths, most: int) -> Points:
+    """Voxel centres deep inside a structure, thinned out to no more than ``most``."""
+    depth_mm = depths.depth_mm
+    low_mm = max(core.least_mm, core.share * float(depth_mm.max()))
+    index = np.argwhere((depth_mm >= low_mm) & (depth_mm <= core.most_mm) & (depth_mm > 0))
+    thin = max(1, -(-len(index) // most))
+    return np.asarray(labels.grid.index_to_lps_mm(depths.start + index[::thin] * depths.step), dtype=np.float64)
 
 
 def _mean(volume: Volume, points: Points, fewest: int) -> float | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from liverimg.core.grid import Grid
 from liverimg.core.study import Phase
@@ -141,6 +140,9 @@ def _measured_shift(
     Inside counts +1 and outside -1, so a liver that is cut off by its view does not slide along another.
     Sub-voxel by a parabola through the best voxel and its neighbours.
     """
+    # Takes longer to import than all else of a study without further phases, which never comes here.
+    from scipy.signal import fftconvolve
+
     one = (2 * here - 1).astype(np.float64)
     other = np.where(seen, 2 * there - 1, 0.0)
     agreement = fftconvolve(other, one[::-1, ::-1, ::-1])

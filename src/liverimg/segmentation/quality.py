@@ -86,7 +86,9 @@ def inspect_labels(
         by_model: Whether a model drew them. What a person drew counts as visible.
     """
     turn = Orientation.of(labels.grid)
-    upright = LabelMap(turn.turn(labels.array), turn.turn_grid(labels.grid), labels.structures, labels.lesions)
+    upright = labels
+    if not turn.is_standard:
+        upright = LabelMap(turn.turn(labels.array), turn.turn_grid(labels.grid), labels.structures, labels.lesions)
     image = Volume(turn.turn(volume.array), upright.grid, volume.quantity)
     liver = upright.mask(*WHOLE_LIVER)
     if not liver.any():
@@ -96,7 +98,7 @@ def inspect_labels(
     findings = [*_extent(liver, upright, rules)]
     if confidence is not None:
         findings += _doubt(float(turn.turn(confidence)[liver].mean()), rules)
-    findings += _posture(liver, upright, rules)
+    findings += _posture(upright, rules)
     sample = liver_sample(upright, scale_mm=rules.contrast_scale_mm)
     reference = shown_by_reference(sample, image) if sample is not None else None
     not_visible: dict[Structure, str] = {}
@@ -154,30 +156,28 @@ def _doubt(mean_percent: float, rules: QualityRules) -> Iterator[QualityFinding]
         )
 
 
-def _posture(liver: NDArray[np.bool_], labels: LabelMap, rules: QualityRules) -> Iterator[QualityFinding]:
+def _posture(labels: LabelMap, rules: QualityRules) -> Iterator[QualityFinding]:
     """Whether the organs lie to each other as the headers say."""
-    at = _centre(liver)
-    body = labels.array > 0
     if labels.knows(Structure.BODY) and labels.has(Structure.BODY):
+        body = labels.array > 0
         columns = np.flatnonzero(body.any(axis=(0, 1)))
         middle, half = (columns[0] + columns[-1]) / 2, max(1.0, (columns[-1] - columns[0]) / 2)
-        if (at[2] - middle) / half > rules.left_of_middle:
+        if (_middle(labels, 2, *WHOLE_LIVER) - middle) / half > rules.left_of_middle:
             yield QualityFinding(
                 QualityCode.LIVER_ON_THE_LEFT,
                 "The liver lies on the left of the body: either the organs are mirrored (situs inversus) or the "
                 "image is; check the side marker before any treatment is planned.",
                 Structure.LIVER,
             )
-        if labels.has(Structure.BONE):
-            bone, trunk = _centre(labels.mask(Structure.BONE)), _centre(body)
-            if bone[1] < trunk[1]:
-                yield QualityFinding(
-                    QualityCode.FRONT_TO_BACK,
-                    "The spine lies in front of the middle of the body: the headers seem to give front and back the "
-                    "wrong way round, so places called anterior may be posterior.",
-                )
+        if labels.has(Structure.BONE) and _middle(labels, 1, Structure.BONE) < _mean_index(body, 1):
+            yield QualityFinding(
+                QualityCode.FRONT_TO_BACK,
+                "The spine lies in front of the middle of the body: the headers seem to give front and back the "
+                "wrong way round, so places called anterior may be posterior.",
+            )
+    height = _middle(labels, 0, *WHOLE_LIVER)
     votes = [
-        sign * np.sign(_centre(labels.mask(structure))[0] - at[0])
+        sign * np.sign(_middle(labels, 0, structure) - height)
         for sign, structures in ((1, _ABOVE_THE_LIVER), (-1, _BELOW_THE_LIVER))
         for structure in structures
         if labels.count(structure) * labels.grid.voxel_ml >= rules.witness_ml
@@ -190,11 +190,16 @@ def _posture(liver: NDArray[np.bool_], labels: LabelMap, rules: QualityRules) ->
         )
 
 
-def _centre(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean index along k, j, i."""
-    total = max(1, int(np.count_nonzero(mask)))
-    sums = [mask.sum(axis=tuple(a for a in range(3) if a != axis)) @ np.arange(n) for axis, n in enumerate(mask.shape)]
-    return np.asarray(sums, dtype=np.float64) / total
+def _middle(labels: LabelMap, axis: int, *structures: Structure) -> float:
+    """Mean index of the structures along an axis; 0 where none of them was drawn."""
+    box = labels.box(*structures)
+    return 0.0 if box is None else _mean_index(labels.mask_in(box, *structures), axis, first=box[axis].start)
+
+
+def _mean_index(mask: NDArray[np.bool_], axis: int, *, first: int = 0) -> float:
+    """Mean index of a mask along an axis whose first plane has the index ``first``."""
+    counts = mask.sum(axis=tuple(a for a in range(3) if a != axis))
+    return float(counts @ (np.arange(len(counts)) + first)) / max(1, int(counts.sum()))
 
 
 def _why_unseen(

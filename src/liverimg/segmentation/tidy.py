@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import cc3d
-import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
-from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, LabelMap, Structure
-
-Box = tuple[slice, slice, slice]
+from liverimg.segmentation.morphology import box_of, largest_piece, near
 
 _FULL_NEIGHBOURHOOD = 26
 # Vessels, ducts and tumours lie inside the liver: it is one piece only together with them.
@@ -59,8 +55,7 @@ def tidy(labels: LabelMap, rules: TidyRules) -> LabelMap:
     """
     array = np.array(labels.array)
     # Everything happens in boxes: most of a scan is far from any structure.
-    boxes = {value: box for value, box in enumerate(find_objects(array), start=1) if box is not None}
-    organ = _common([boxes[v] for v in _values(labels, *_ONE_LIVER) if v in boxes])
+    organ = labels.box(*_ONE_LIVER)
     if organ is None:
         return LabelMap(np.zeros_like(array), labels.grid, labels.structures, labels.lesions)
     _keep_one_liver(array[organ], labels)
@@ -69,7 +64,7 @@ def tidy(labels: LabelMap, rules: TidyRules) -> LabelMap:
         return LabelMap(np.zeros_like(array), labels.grid, labels.structures, labels.lesions)
     _drop_stray_tumours(array[organ], labels, liver, rules.tumour_reach_mm)
     for structure, smallest_ml in rules.smallest_fragment_ml.items():
-        box = boxes.get(labels.structures.get(structure, 0))
+        box = labels.boxes.get(labels.structures.get(structure, 0))
         if box is not None:
             _drop_crumbs(array[box], labels, structure, smallest_ml)
     return LabelMap(array, labels.grid, labels.structures, labels.lesions)
@@ -79,26 +74,17 @@ def _values(labels: LabelMap, *structures: Structure) -> list[int]:
     return [labels.structures[s] for s in structures if s in labels.structures]
 
 
-def _common(boxes: Sequence[Box]) -> Box | None:
-    """The box around all of them."""
-    if not boxes:
-        return None
-    k, j, i = (slice(min(b[a].start for b in boxes), max(b[a].stop for b in boxes)) for a in range(3))
-    return k, j, i
-
-
 def _keep_one_liver(array: NDArray[np.uint8], labels: LabelMap) -> None:
     """Drops the smaller pieces and fills the holes of the largest, in place; the array is a part of the labels."""
-    whole = np.isin(array, _values(labels, *_ONE_LIVER))
-    if not whole.any():
+    largest = largest_piece(np.isin(array, _values(labels, *_ONE_LIVER)), connectivity=_FULL_NEIGHBOURHOOD)
+    box = box_of(largest)
+    if box is None:
         return
-    largest = cc3d.largest_k(np.ascontiguousarray(whole), k=1, connectivity=_FULL_NEIGHBOURHOOD).astype(bool)
-    liver = labels.structures[Structure.LIVER]
-    array[(array == liver) & ~largest] = 0
-    box = _bounding_box(largest)
+    liver = np.uint8(labels.structures[Structure.LIVER])
+    np.copyto(array, np.uint8(0), where=(array == liver) & ~largest)
     filled = fill_voids.fill(np.ascontiguousarray(largest[box]))
     inside = array[box]
-    inside[filled & (inside == 0)] = liver
+    np.copyto(inside, liver, where=filled & (inside == 0))
 
 
 def _drop_stray_tumours(array: NDArray[np.uint8], labels: LabelMap, liver: NDArray[np.bool_], reach_mm: float) -> None:
@@ -108,12 +94,16 @@ def _drop_stray_tumours(array: NDArray[np.uint8], labels: LabelMap, liver: NDArr
     tumour = np.ascontiguousarray(array == value)
     if not tumour.any():
         return
-    largest = cc3d.largest_k(np.ascontiguousarray(liver), k=1, connectivity=_FULL_NEIGHBOURHOOD).astype(bool)
+    largest = largest_piece(liver, connectivity=_FULL_NEIGHBOURHOOD)
     pieces, count = cc3d.connected_components(tumour, connectivity=_FULL_NEIGHBOURHOOD, return_N=True)
-    near = within(largest, labels.grid, reach_mm)
-    kept = np.unique(pieces[near & tumour])
-    strays = np.setdiff1d(np.arange(1, count + 1), kept)
-    array[np.isin(pieces, strays)] = 0
+    kept = np.unique(pieces[largest & tumour])
+    # Only pieces that are not even in part of this liver ask how far away it is.
+    away = np.isin(pieces, np.setdiff1d(np.arange(1, count + 1), kept))
+    pad = np.ceil(reach_mm / labels.grid.spacing_mm).astype(int) + 1
+    box = box_of(away, pad=[int(n) for n in pad])
+    if box is not None:
+        reached = near(largest[box], reach_mm, spacing_mm=labels.grid.spacing_mm.tolist()) & away[box]
+        array[away & ~np.isin(pieces, np.unique(pieces[box][reached]))] = 0
 
 
 def _drop_crumbs(array: NDArray[np.uint8], labels: LabelMap, structure: Structure, smallest_ml: float) -> None:
@@ -121,30 +111,11 @@ def _drop_crumbs(array: NDArray[np.uint8], labels: LabelMap, structure: Structur
     # Padded: cc3d fails on arrays one voxel thick, such as two voxels with a gap between them.
     padded = np.pad(array == value, 1)
     pieces = cc3d.connected_components(padded, connectivity=_FULL_NEIGHBOURHOOD)[1:-1, 1:-1, 1:-1]
-    small = np.bincount(pieces.ravel()) * labels.grid.voxel_ml < smallest_ml
-    small[0] = False
+    own = pieces[padded[1:-1, 1:-1, 1:-1]]
+    small = np.bincount(own, minlength=1) * labels.grid.voxel_ml < smallest_ml
+    if not small[1:].any():
+        return
     # A crumb of tumour, vein or duct in the liver is liver after all; elsewhere it is nothing.
     inside = structure in _ONE_LIVER and structure is not Structure.LIVER
-    array[small[pieces]] = labels.structures[Structure.LIVER] if inside else 0
-
-
-def within(mask: NDArray[np.bool_], grid: Grid, distance_mm: float) -> NDArray[np.bool_]:
-    """Voxels whose centre lies within a distance of the mask's voxel centres, the mask itself included."""
-    if not mask.any():
-        return np.zeros_like(mask)
-    pad = np.ceil(distance_mm / grid.spacing_mm).astype(int) + 1
-    box = _bounding_box(mask, pad=pad)
-    result = np.zeros_like(mask)
-    outside_mm = edt.edt(np.ascontiguousarray(~mask[box]), anisotropy=tuple(grid.spacing_mm), black_border=False)
-    result[box] = outside_mm <= distance_mm
-    return result
-
-
-def _bounding_box(mask: NDArray[np.bool_], pad: NDArray[np.int_] | None = None) -> Box:
-    pad = np.zeros(3, dtype=int) if pad is None else pad
-    slices = []
-    for axis in range(3):
-        occupied = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        start = max(0, int(occupied[0]) - int(pad[axis]))
-        slices.append(slice(start, min(mask.shape[axis], int(occupied[-1]) + 1 + int(pad[axis]))))
-    return slices[0], slices[1], slices[2]
+    other = labels.structures[Structure.LIVER] if inside else 0
+    array[padded[1:-1, 1:-1, 1:-1]] = np.where(small[own], np.uint8(other), np.uint8(value))

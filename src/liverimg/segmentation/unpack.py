@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle.config_parser import ConfigParser
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from liverimg.core.errors import ModelRefusedError
+from liverimg.segmentation.monai_parts import ConfigParser
 
 _ALLOWED_TARGETS = ("monai.networks.nets.", "monai.inferers.", "liverimg.segmentation.network.")
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".ts")
@@ -63,7 +63,8 @@ def built(config: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
         raise ModelRefusedError(f"configs/inference.json of the model has no {key!r}; restore it")
     _refuse_code(config[key], key)
     try:
-        found = ConfigParser({key: config[key]}).get_parsed_content(key)
+        # Targets are whole paths; MONAI would look through all its modules for the places of short names.
+        found = ConfigParser({key: config[key]}, excludes="monai").get_parsed_content(key)
     except (RuntimeError, ValueError, TypeError, ModuleNotFoundError) as error:
         raise ModelRefusedError(
             f"{key!r} of the model cannot be built ({type(error).__name__}); its configuration asks for a network "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -53,8 +54,10 @@ def reference_index(workspace: Workspace) -> int:
 
 
 def read_reference(workspace: Workspace) -> tuple[Series, Volume]:
-    """The series that labels and measurements refer to, with its voxels on the grid of ``study.json``."""
-    return read_series(workspace, reference_index(workspace))
+    """The series that labels and measurements refer to, with its voxels on the grid of ``study.json``; kept."""
+    row, index = _reference_row(workspace)
+    files = workspace.folder / row["file"], workspace.path(Artefact.STUDY)
+    return workspace.kept.get("reference", files, lambda: read_series(workspace, index))
 
 
 def read_series(workspace: Workspace, index: int) -> tuple[Series, Volume]:
@@ -111,11 +114,23 @@ def put_labels(
 def _fingerprints(labels: LabelMap) -> dict[str, str]:
     """Hash of each structure's voxels. The liver counts with what lies in it: a tumour drawn larger moves no border."""
     return {
-        structure.value: sha256(
-            np.packbits(labels.mask(*_DRAWN_WITH.get(structure, (structure,)))).tobytes()
-        ).hexdigest()
+        structure.value: sha256(_packed(labels, *_DRAWN_WITH.get(structure, (structure,)))).hexdigest()
         for structure in labels.structures
     }
+
+
+def _packed(labels: LabelMap, *structures: Structure) -> bytes:
+    """The voxels of structures, eight to a byte."""
+    box = labels.box(*structures)
+    if box is None:
+        return bytes(-(-labels.array.size // 8))
+    slices, (_, rows, columns) = box[0], labels.grid.shape
+    if rows * columns % 8:
+        return np.packbits(labels.mask(*structures)).tobytes()
+    # Slices of whole bytes: those without a voxel need not be looked at.
+    empty = [bytes(count * (rows * columns // 8)) for count in (slices.start, labels.grid.shape[0] - slices.stop)]
+    whole = slices, slice(None), slice(None)
+    return np.packbits(labels.mask_in(whole, *structures)).tobytes().join(empty)
 
 
 def _lesions(labels: LabelMap) -> tuple[LesionMask, ...]:
@@ -130,11 +145,13 @@ def _fingerprint(lesion: LesionMask) -> str:
 
 
 def read_labels(workspace: Workspace) -> LabelMap:
-    """The labels as they lie there now, corrected by hand or not, on the reference series' grid."""
+    """The labels as they lie there now, corrected by hand or not, on the reference series' grid; kept."""
     row, _ = _reference_row(workspace)
     structures, lesions = label_names_from_record(workspace.record(Artefact.LABEL_NAMES, "labels"))
-    grid = records.grid_from_record(row["grid"])
-    return nifti.read_labels(workspace.path(Artefact.LABELS), structures, lesions=lesions, on=grid)
+    path, grid = workspace.path(Artefact.LABELS), records.grid_from_record(row["grid"])
+    files = path, workspace.path(Artefact.LABEL_NAMES), workspace.path(Artefact.STUDY)
+    read = partial(nifti.read_labels, path, structures, lesions=lesions, on=grid)
+    return workspace.kept.get("labels", files, read)
 
 
 def read_segment_map(workspace: Workspace, grid: Grid) -> NDArray[np.uint8] | None:

@@ -52,18 +52,23 @@ class Baseline(MeasuredBaseline):
     """The same with its labels, and its images once somebody asks for them.
 
     Attributes:
-        folder: Where it lies.
+        workspace: Where it lies.
         labels: On the grid of its reference series.
         quality: How far they can be trusted.
     """
 
-    folder: Path
+    workspace: Workspace
     labels: LabelMap
     quality: LabelQuality
 
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.workspace.folder
+
     @cached_property
     def _reference(self) -> tuple[Series, Volume]:
-        return read_reference(Workspace(self.folder))
+        return read_reference(self.workspace)
 
     @property
     def series(self) -> Series:
@@ -79,26 +84,27 @@ class Baseline(MeasuredBaseline):
     def phases(self) -> dict[Phase, PhaseImage]:
         """Its images by contrast phase, the reference among them."""
         least_view = float(read_table("segmentation")["phases"]["least_view"])
-        return read_phases(Workspace(self.folder), least_view=least_view)[0]
+        return read_phases(self.workspace, least_view=least_view, reference_volume=self.reference)[0]
 
     def lesion(self, name: str) -> Lesion | None:
         """One lesion by its id; None when the baseline has none of that id."""
         return next((lesion for lesion in self.lesions if lesion.id == name), None)
 
 
-def read_measured(folder: Path, now: Study) -> MeasuredBaseline:
+def read_measured(folder: Path, now: Study, *, beside: Workspace | None = None) -> MeasuredBaseline:
     """Reads the numbers of the baseline, after checking that it may serve as one.
 
     Args:
         folder: Output folder of a finished ``liverimg pre``.
         now: The study after the ablation.
+        beside: The folder of that study, which keeps what is read here for the next who asks.
 
     Raises:
         UsageError: No results of ``liverimg pre``, the same study, or a later one.
         InputRefusedError: Of another patient.
     """
     check_folder(folder, _MEASURED)
-    workspace = Workspace(folder)
+    workspace = _opened(folder, beside)
     study = read_final_study(workspace)
     record = workspace.record(Artefact.MEASUREMENTS, "measurements")
     found = measurements_from_record(record)
@@ -107,12 +113,13 @@ def read_measured(folder: Path, now: Study) -> MeasuredBaseline:
     )
 
 
-def read_baseline(folder: Path, now: Study) -> Baseline:
+def read_baseline(folder: Path, now: Study, *, beside: Workspace | None = None) -> Baseline:
     """Reads numbers and labels of the baseline, after checking that it may serve as one.
 
     Args:
         folder: Output folder of a finished ``liverimg pre``.
         now: The study after the ablation.
+        beside: The folder of that study, which keeps what is read here for the next who asks.
 
     Raises:
         UsageError: No results of ``liverimg pre``, the same study, a later one, or labels that were changed since
@@ -120,8 +127,8 @@ def read_baseline(folder: Path, now: Study) -> Baseline:
         InputRefusedError: Of another patient, without a liver or without a tumour.
     """
     check_finished(folder)
-    measured = read_measured(folder, now)
-    workspace = Workspace(folder)
+    measured = read_measured(folder, now, beside=beside)
+    workspace = _opened(folder, beside)
     drawn_as = workspace.record(Artefact.MEASUREMENTS, "measurements")["labels"]["sha256"]
     if drawn_as != workspace.hash_of(Artefact.LABELS):
         raise UsageError(
@@ -140,7 +147,11 @@ def read_baseline(folder: Path, now: Study) -> Baseline:
             "baseline's labels and run 'liverimg measure' on its folder"
         )
     quality = read_quality(workspace, labels)
-    return Baseline(**vars(measured), folder=folder, labels=labels, quality=quality)
+    return Baseline(**vars(measured), workspace=workspace, labels=labels, quality=quality)
+
+
+def _opened(folder: Path, beside: Workspace | None) -> Workspace:
+    return Workspace(folder) if beside is None else beside.beside(folder)
 
 
 def check_folder(folder: Path, artefacts: tuple[Artefact, ...] = _MEASURED) -> None:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 # What the study is about: measured however unsure, with a band that says how unsure.
 _ALWAYS_MEASURED = (Structure.LIVER, Structure.TUMOUR)
-# Reading the study's other phases is a small part of the work.
+# Reading the study's other phases is a small part of the work, and so is what follows the networks.
 _READING = 0.1
+_DRAWN = 0.85
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ def draw(
         bundle,
         others=others,
         alignment=alignment,
-        progress=lambda done: progress(_READING + (1 - _READING) * done),
+        progress=lambda done: progress(_READING + (_DRAWN - _READING) * done),
     )
     rules = TidyRules.from_table(table["tidy"])
     labels = tidy(segmentation.labels, rules)

@@ -66,19 +66,26 @@ def _by_person(study: Study) -> dict[Phase, int]:
     return {Phase(c.role.value): c.series for c in study.roles if c.by_person and c.role.value in phases}
 
 
-def read_phases(workspace: Workspace, *, least_view: float) -> tuple[dict[Phase, PhaseImage], tuple[str, ...]]:
+def read_phases(
+    workspace: Workspace, *, least_view: float, reference_volume: Volume | None = None
+) -> tuple[dict[Phase, PhaseImage], tuple[str, ...]]:
     """The study's images by contrast phase for measuring enhancement, the reference among them, and warnings.
 
     Args:
         workspace: After ingest.
         least_view: Share of the reference's view that a series has to show.
+        reference_volume: The reference where it was read already; else it is read.
     """
     study, reference = read_final_study(workspace), reference_index(workspace)
     chosen, warnings = choose_phases(study, reference, least_view=least_view)
     found = {}
     for phase, index in chosen.items():
-        series, volume = read_series(workspace, index)
-        found[phase] = PhaseImage(volume, is_reference=index == reference, source=series.series_instance_uid)
+        if index == reference and reference_volume is not None:
+            volume = reference_volume
+        else:
+            _, volume = read_series(workspace, index)
+        uid = study.series[index].series_instance_uid
+        found[phase] = PhaseImage(volume, is_reference=index == reference, source=uid)
     return found, warnings
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from liverimg.core.errors import InputRefusedError
+from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap
 from liverimg.core.zones import ZoneMap
 from liverimg.files import nifti
@@ -19,19 +18,22 @@ def put_zones(draft: Draft, zones: ZoneMap) -> None:
 
 
 def read_zones(workspace: Workspace, labels: LabelMap) -> ZoneMap:
-    """The zones as they lie there now, corrected by hand or not, on the labels' grid.
+    """The zones as they lie there now, corrected by hand or not, on the labels' grid; kept.
 
     Raises:
         InputRefusedError: Unreadable, or values that are no whole numbers from 0 to 255.
         GridMismatchError: The zones lie on another grid than the reference series.
         RecordInvalidError: Their names contradict each other.
     """
-    drawn = nifti.read_labels(workspace.path(Artefact.ZONES), {}, lesions={}, on=labels.grid)
+    files = [workspace.path(a) for a in (Artefact.ZONES, Artefact.ZONE_NAMES, Artefact.STUDY)]
+    return workspace.kept.get("zones", files, lambda: _read(workspace, labels.grid))
+
+
+def _read(workspace: Workspace, grid: Grid) -> ZoneMap:
+    drawn = nifti.read_labels(workspace.path(Artefact.ZONES), {}, lesions={}, on=grid)
     record = workspace.record(Artefact.ZONE_NAMES, "zones")
-    found = zones_from_record(record, np.asarray(drawn.array), labels.grid)
-    lost = (
-        set(np.unique(drawn.array).tolist()) - {0} - {int(row["value"]) for row in (*record["zones"], *record["foci"])}
-    )
+    found = zones_from_record(record, drawn.array, grid)
+    lost = set(drawn.boxes) - {int(row["value"]) for row in (*record["zones"], *record["foci"])}
     removed = {int(value) for value in record.get("drawn_sha256", {})}
     if lost - removed:
         raise InputRefusedError(

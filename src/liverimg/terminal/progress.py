@@ -30,6 +30,8 @@ _VERBS = {
     "sample": "Writing the sample studies",
 }
 
+_NEARLY = 0.99
+
 
 class TerminalReporter:
     """Progress bars on standard error, one per stage that has work to do."""
@@ -57,7 +59,8 @@ class TerminalReporter:
         """Adds a bar, and returns what moves it."""
         task = self._bars.add_task(f"{_VERBS.get(stage, stage):<26}", total=1.0)
         self._tasks[stage] = task
-        return lambda fraction: self._bars.update(task, completed=fraction)
+        # A full bar stops its clock: until the stage is through there is always a little left.
+        return lambda fraction: self._bars.update(task, completed=min(fraction, _NEARLY))
 
     def stage_ended(self, outcome: Outcome) -> None:
         """Fills the stage's bar."""

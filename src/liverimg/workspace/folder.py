@@ -14,6 +14,7 @@ from liverimg.core.errors import RecordInvalidError, WorkspaceError
 from liverimg.files import records
 from liverimg.workspace.artefact import Artefact, Provenance
 from liverimg.workspace.disk import fsync, hash_path, write_atomically
+from liverimg.workspace.kept import Kept
 from liverimg.workspace.lock import locked
 
 # What a run that finished no stage leaves behind.
@@ -25,6 +26,12 @@ class Workspace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.kept = Kept()
+        self._beside: dict[Path, Workspace] = {}
+
+    def beside(self, folder: Path) -> Workspace:
+        """Another study's folder, the same one each time: what was read from it is kept as long as this one is."""
+        return self._beside.setdefault(folder.resolve(), Workspace(folder))
 
     # ---- life ----
 
