@@ -25,7 +25,7 @@ from liverimg.core.motion import RigidMotion
 from liverimg.files.tables import read_table
 from liverimg.measure.ablation_margin import Ablated, MarginSettings, measure_ablation_margin
 from liverimg.measure.margin import margin_map
-from liverimg.measure.margin_minimum import Patches, joint_pitch_mm, least_margin
+from liverimg.measure.margin_minimum import Averages, joint_pitch_mm, least_margin
 from liverimg.measure.surface import blob_surface
 from liverimg.phantom import ellipsoids
 from liverimg.phantom.margins import residual_ml, share_with_margin
@@ -183,12 +183,12 @@ def fit(pairs: int, seed: int) -> None:
             surfaces = [blob_surface(drawn(s, g := grid_around(s, spacing, rng)), g) for s in (tumour, zone)]
             found = margin_map(*surfaces, motion=RigidMotion.none())
             pitch = joint_pitch_mm(*surfaces)
-            patch = settings.patch_pitches * pitch
+            averages = Averages.of(found, settings.patch_pitches * pitch)
             if number % 3 == 0:
-                field = Patches.of(found, patch).levelled(found.margin_mm)
+                field = averages.fine
                 noise.append(np.sqrt((found.weight * (field - (found.weight * field).sum()) ** 2).sum()) / pitch)
             least = least_margin(
-                found, area_mm2=surfaces[0].area_mm2, patch_mm=patch, noise_mm=settings.noise_pitches * pitch
+                found, averages, area_mm2=surfaces[0].area_mm2, noise_mm=settings.noise_pitches * pitch
             )
             errors.append(abs(least.margin_mm - truth_of(tumour, zone)["minimum"]) / pitch)
     print(f"noise left on a patch: {np.mean(noise):.3f} pitches")

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from liverimg.core.grid import Grid
 from liverimg.files.tables import read_table
 from liverimg.measure.settings import MeasureSettings
-from liverimg.registration.resample import sampled, thinned, window_of
+from liverimg.registration.resample import box_of, sampled, thinned, thinned_onto, window_of
 from liverimg.registration.translation import find_translation
 
 RULES = MeasureSettings.from_table(read_table("measure")).alignment.translation
@@ -95,3 +95,20 @@ def test_only_what_is_needed_is_read(awkward_grid: Grid):
     assert not seen.any() and not values.any()
     values, seen = sampled(np.ones(awkward_grid.shape), awkward_grid, part)
     assert seen.all() and values == pytest.approx(np.ones(part.shape))
+
+
+@pytest.mark.parametrize("origin", [(-9.0, 4.0, 11.0), (14.0, 30.0, -7.0), (90.0, 0.0, 0.0)])
+def test_reading_only_the_blocks_that_are_needed_changes_nothing(origin: tuple[float, ...]) -> None:
+    grid = Grid.from_axes((41, 67, 70), spacing_mm=(1.6, 0.7, 0.7), origin_lps_mm=(-5.0, 3.0, 2.0))
+    image = np.random.default_rng(6).normal(size=grid.shape).astype(np.float32)
+    onto = Grid.from_axes((12, 13, 14), spacing_mm=(2.0, 2.0, 2.0), origin_lps_mm=origin)
+    whole = sampled(*thinned(image, grid, spacing_mm=2.0), onto)
+    for found, expected in zip(thinned_onto(image, grid, onto, spacing_mm=2.0), whole, strict=True):
+        assert np.array_equal(found, expected)
+
+
+def test_the_box_of_a_mask_holds_all_of_it_and_no_more() -> None:
+    mask = np.zeros((6, 7, 8), dtype=bool)
+    assert box_of(mask) is None
+    mask[2, 3, 0] = mask[4, 1, 5] = True
+    assert box_of(mask) == (slice(2, 5), slice(1, 4), slice(0, 6))

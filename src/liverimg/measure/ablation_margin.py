@@ -16,9 +16,10 @@ from liverimg.core.measurement import EvidencePoint, Measured, Measurement, NotM
 from liverimg.core.motion import RigidMotion
 from liverimg.core.rows import filled
 from liverimg.measure.band import evidence, quadrature
-from liverimg.measure.margin import MarginMap, inside_points, margin_at, margin_map, shell_points
-from liverimg.measure.margin_minimum import Least, joint_pitch_mm, least_margin
-from liverimg.measure.surface import Surface
+from liverimg.measure.margin import MarginMap, inside_points, margin_at_least, margin_map, shell_points
+from liverimg.measure.margin_minimum import Averages, Least, joint_pitch_mm, least_margin
+from liverimg.measure.surface import Surface, border_voxels
+from liverimg.measure.triangles import Triangles
 
 _MM3_PER_ML = 1000.0
 _DECIMALS = 6
@@ -87,39 +88,48 @@ def measure_ablation_margin(case: Ablated, settings: MarginSettings) -> tuple[li
     Returns:
         The quantities, and the margins themselves for pictures and for finding the thinnest place.
     """
-    found = margin_map(case.tumour, case.zone, motion=case.motion)
+    triangles = Triangles.of(case.zone)
+    found = margin_map(case.tumour, case.zone, motion=case.motion, triangles=triangles)
     pitch = joint_pitch_mm(case.tumour, case.zone)
     half = quadrature(settings.band_pitches * pitch, case.motion_error_mm, case.outline_error_mm)
     least_half = quadrature(settings.minimum_band_pitches * pitch, case.motion_error_mm, case.outline_error_mm)
-    everywhere = np.ones(len(found.margin_mm), dtype=bool)
-    results: list[Measured] = [_minimum("minimal_ablation_margin", case, found, everywhere, least_half, settings)]
+    minimum = _Minimum(case, found, Averages.of(found, settings.patch_pitches * pitch), least_half, settings)
+    results: list[Measured] = [minimum("minimal_ablation_margin", np.ones(len(found.margin_mm), dtype=bool))]
     for percent in settings.percentiles:
         name = "ablation_margin_median" if percent == _MEDIAN_PERCENT else f"ablation_margin_p{percent:g}"
         words = f"margin below which {percent:g} % of the tumour's surface lies, by area"
         results.append(_signed(name, case, found.percentile(percent), half, words))
     results.append(_signed("ablation_margin_maximum", case, float(found.margin_mm.max()), half, "largest margin"))
     results += _shares(case, found, half, settings)
-    results.append(_uncovered(case, half))
-    results += _shells(case, half, settings)
-    results += _without(case, found, least_half, settings)
+    results.append(_uncovered(case, triangles, half))
+    results += _shells(case, triangles, half, settings)
+    results += _without(case, found, minimum, settings)
     return results, found
 
 
-def _minimum(
-    name: str, case: Ablated, found: MarginMap, among: BoolArray, half: float, settings: MarginSettings
-) -> Measured:
-    pitch = joint_pitch_mm(case.tumour, case.zone)
-    least = least_margin(
-        found,
-        area_mm2=case.tumour.area_mm2,
-        patch_mm=settings.patch_pitches * pitch,
-        noise_mm=settings.noise_pitches * pitch,
-        among=among,
-    )
-    if least is None:
-        return NotMeasured(name, case.lesion_id, "all of the tumour's surface is left out")
-    words = "smallest signed distance from the tumour's surface to the zone's, averaged over two voxels"
-    return _signed(name, case, least.margin_mm, half, words, _places(found, least))
+@dataclass(frozen=True, eq=False)
+class _Minimum:
+    """The smallest margin among any vertices; what does not depend on them is worked out once."""
+
+    case: Ablated
+    found: MarginMap
+    averages: Averages
+    half_mm: float
+    settings: MarginSettings
+
+    def __call__(self, name: str, among: BoolArray) -> Measured:
+        case = self.case
+        least = least_margin(
+            self.found,
+            self.averages,
+            area_mm2=case.tumour.area_mm2,
+            noise_mm=self.settings.noise_pitches * joint_pitch_mm(case.tumour, case.zone),
+            among=among,
+        )
+        if least is None:
+            return NotMeasured(name, case.lesion_id, "all of the tumour's surface is left out")
+        words = "smallest signed distance from the tumour's surface to the zone's, averaged over two voxels"
+        return _signed(name, case, least.margin_mm, self.half_mm, words, _places(self.found, least))
 
 
 def _places(found: MarginMap, least: Least) -> tuple[EvidencePoint, ...]:
@@ -158,21 +168,20 @@ def _shares(case: Ablated, found: MarginMap, half: float, settings: MarginSettin
     ]
 
 
-def _uncovered(case: Ablated, half: float) -> Measured:
+def _uncovered(case: Ablated, triangles: Triangles, half: float) -> Measured:
     name = "uncovered_tumour_volume"
     points = inside_points(case.tumour)
     if not len(points):
         return NotMeasured(name, case.lesion_id, "the tumour is too small to hold a volume")
-    margin, _ = margin_at(case.motion.apply(points), case.zone)
-    best, low, high = (
-        round(case.tumour_ml * float((margin < level).mean()), _DECIMALS) for level in (0.0, -half, half)
-    )
+    covered = margin_at_least(case.motion.apply(points), case.zone, (0.0, -half, half), triangles)
+    best, low, high = (round(case.tumour_ml * float((~enough).mean()), _DECIMALS) for enough in covered)
     words = "volume of the tumour outside the zone, by points spread through it"
     return Measurement(name, case.lesion_id, best, "ml", low, high, words, (), case.sources)
 
 
-def _shells(case: Ablated, half: float, settings: MarginSettings) -> list[Measured]:
+def _shells(case: Ablated, triangles: Triangles, half: float, settings: MarginSettings) -> list[Measured]:
     results: list[Measured] = []
+    own = Triangles.of(case.tumour)
     for width in settings.shell_widths_mm:
         name = f"shell_coverage_{width:g}_mm"
         if case.liver is None or case.liver_grid is None:
@@ -180,19 +189,19 @@ def _shells(case: Ablated, half: float, settings: MarginSettings) -> list[Measur
                 NotMeasured(name, case.lesion_id, "no liver is drawn, so the shell can't be cut at its capsule")
             )
             continue
-        points = shell_points(case.tumour, width_mm=width, liver=case.liver, liver_grid=case.liver_grid)
+        points = shell_points(case.tumour, width_mm=width, liver=case.liver, liver_grid=case.liver_grid, triangles=own)
         if not len(points):
             results.append(NotMeasured(name, case.lesion_id, "no liver lies around the tumour"))
             continue
-        margin, _ = margin_at(case.motion.apply(points), case.zone)
-        shares = [float((margin >= level).mean()) for level in (0.0, -half, half)]
+        covered = margin_at_least(case.motion.apply(points), case.zone, (0.0, -half, half), triangles)
+        shares = [float(enough.mean()) for enough in covered]
         results.append(
             _percent(name, case, shares, f"share of the liver within {width:g} mm of the tumour that is in the zone")
         )
     return results
 
 
-def _without(case: Ablated, found: MarginMap, half: float, settings: MarginSettings) -> list[Measured]:
+def _without(case: Ablated, found: MarginMap, least: _Minimum, settings: MarginSettings) -> list[Measured]:
     """The smallest margin without the surface that lies under the capsule, and without that at vessels."""
     near_capsule = near_vessels = None
     if case.liver is not None and case.liver_grid is not None:
@@ -210,7 +219,7 @@ def _without(case: Ablated, found: MarginMap, half: float, settings: MarginSetti
             results += [NotMeasured(name, case.lesion_id, reason) for name in (minimum, share)]
             continue
         left_out = float((found.weight * near).sum())
-        results.append(_minimum(minimum, case, found, ~near, half, settings))
+        results.append(least(minimum, ~near))
         results.append(_percent(share, case, [left_out], f"share of the tumour's surface that counts as {word}"))
     return results
 
@@ -228,11 +237,20 @@ def _near_outside(points: FloatArray, liver: BoolArray, grid: Grid, reach_mm: fl
     index = grid.lps_mm_to_index(points)
     low = np.floor(index.min(axis=0)).astype(int) - steps
     high = np.ceil(index.max(axis=0)).astype(int) + steps + 1
-    corners = np.stack(np.meshgrid(*[np.arange(a, b) for a, b in zip(low, high, strict=True)], indexing="ij"), axis=-1)
-    flat = corners.reshape(-1, 3)
-    within = ((flat >= 0) & (flat < liver.shape)).all(axis=1)
-    inside = np.zeros(len(flat), dtype=bool)
-    inside[within] = liver[tuple(flat[within].T)]
+    outside = np.ones(high - low, dtype=bool)
+    first, last = np.clip(low, 0, liver.shape), np.clip(high, 0, liver.shape)
+    here, there = (
+        tuple(slice(int(a), int(b)) for a, b in zip(first - start, last - start, strict=True)) for start in (low, 0)
+    )
+    outside[here] = ~liver[there]
     # From the middle of an outer voxel the capsule is half a voxel nearer.
     half_voxel = float(np.prod(grid.spacing_mm) ** (1 / 3)) / 2
-    return _near(points, grid.index_to_lps_mm(flat[~inside]), reach_mm + half_voxel)
+    most_mm = reach_mm + half_voxel
+    if not grid.is_orthogonal():
+        return _near(points, grid.index_to_lps_mm(np.argwhere(outside) + low), most_mm)
+    # The nearest outer voxel is the one that a point lies in, or else there is an inner one beside it: the step from
+    # it towards the point leads to a voxel that is nearer still.
+    own = np.rint(index).astype(int)
+    within = np.linalg.norm(grid.index_to_lps_mm(own) - points, axis=1) < most_mm
+    beside = grid.index_to_lps_mm(border_voxels(outside) + low)
+    return np.asarray((outside[tuple((own - low).T)] & within) | _near(points, beside, most_mm))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from liverimg.core.grid import FloatArray
+from liverimg.measure.closest import distances_within
 from liverimg.measure.overlap import Overlap
 from liverimg.measure.proximity import Target, box_around
 from liverimg.measure.subject import Body
@@ -44,10 +45,10 @@ def bulge_of(target: Target, body: Body, on_capsule_lps_mm: FloatArray, *, half_
     clear = max(_CLEAR_PITCHES * float(body.scene.grid.spacing_mm.max()), _CLEAR_SHARE * radius)
     width = float(np.clip(_RING_SHARE * radius, *_RING_MM))
     capsule = _capsule_points(body, target.centre, target.outer_mm + clear + width)
-    gaps, _ = target.tree.query(capsule, workers=1)
-    chosen = capsule[(gaps > clear) & (gaps <= clear + width)]
     # A lesion in a thin lobe has capsule on its other side as well: the ring is what hangs on the place of contact.
-    chosen = chosen[np.linalg.norm(chosen - on_capsule_lps_mm, axis=1) <= target.outer_mm + clear + width]
+    capsule = capsule[np.linalg.norm(capsule - on_capsule_lps_mm, axis=1) <= target.outer_mm + clear + width]
+    gaps, _ = distances_within(target.tree, capsule, clear + width)
+    chosen = capsule[(gaps > clear) & (gaps <= clear + width)]
     fitted = _fit(chosen, on_capsule_lps_mm, target.centre)
     if fitted is None:
         return Overlap(0.0, 0.0, half_mm, unknown)

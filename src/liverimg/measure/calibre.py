@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
+from liverimg.measure.parts import numbered_parts
 from liverimg.measure.proximity import MaskSource, box_around
 from liverimg.measure.surface import pitch_mm
 
 _REACHES_MM = (11.0, 24.0)
 _STEP = 0.25  # of the finest spacing
+_SLOPE_VOXELS = 6  # two for the places that are asked, four for the smoothing
 _SMOOTHED = 0.8  # of each spacing: for the direction of the wall
 _LEAST_PIECE_MM = 3.0
 _PIECE_PER_WIDTH = 1.2
@@ -33,7 +34,6 @@ _AXIS_PIECE = 1.5  # of the piece's half length: the longer piece that gives the
 _WIDE = 0.95  # of the chord's length: farther from the axis lies another vessel
 _LONGER = 1.2  # than wide, for the piece's longest axis to be the vessel's
 _MANY = 4000  # voxels; of more, every other one is enough
-_FULL_NEIGHBOURHOOD = 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +79,14 @@ def calibre_at(source: MaskSource, wall_lps_mm: FloatArray, grid: Grid) -> Calib
 def _chord(mask: BoolArray, grid: Grid, wall: FloatArray) -> tuple[FloatArray, float] | None:
     """Middle and length of the way across the vessel, at right angles to its wall."""
     spacing = grid.spacing_mm
-    soft = gaussian_filter(mask.astype(np.float32), _SMOOTHED)
     at = grid.lps_mm_to_index(wall)
-    slope = np.array(
-        [_sampled(soft, (at + 0.5 * step)[None])[0] - _sampled(soft, (at - 0.5 * step)[None])[0] for step in np.eye(3)]
-    )
+    # Only what the filter sees from the voxels around the place.
+    low, high = np.maximum(np.floor(at) - _SLOPE_VOXELS, 0), np.maximum(np.ceil(at) + _SLOPE_VOXELS + 1, 0)
+    near = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    soft = np.zeros(mask.shape, dtype=np.float32)
+    soft[near] = gaussian_filter(mask[near].astype(np.float32), _SMOOTHED)
+    ahead, behind = (_sampled(soft, at + sign * 0.5 * np.eye(3)) for sign in (1, -1))
+    slope = ahead - behind
     inward = (slope / spacing) @ grid.directions
     length = float(np.linalg.norm(inward))
     if length == 0:
@@ -153,8 +156,7 @@ def pitch_across_mm(grid: Grid, spacing_mm: FloatArray, along: FloatArray) -> fl
 def _joined(mask: BoolArray, index: NDArray[np.intp], points: FloatArray, centre: FloatArray) -> BoolArray:
     """Which of these voxels hang together, in their box, with the one nearest to the centre."""
     low, high = index.min(axis=0), index.max(axis=0) + 1
-    block = np.pad(mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], 1)
-    parts = cc3d.connected_components(block, connectivity=_FULL_NEIGHBOURHOOD)[1:-1, 1:-1, 1:-1]
+    parts = numbered_parts(mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
     mine = parts[tuple((index - low).T)]
     return np.asarray(mine == mine[int(np.argmin(np.linalg.norm(points - centre, axis=1)))])
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
@@ -18,6 +18,7 @@ from scipy.ndimage import map_coordinates
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
 from liverimg.measure.calibre import Calibre
+from liverimg.measure.distances import extent, signed_mm
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.scene import Box
 
@@ -26,6 +27,7 @@ _STEP_MM = 1.0
 _PAD_MM = 12.0
 _FARTHEST_RAY = 0.9  # of the diameter: a wall farther away belongs to a fork
 _FULL_TURN_DEG = 360.0
+_WALL_PER_WIDTH = 0.6  # of the width: nearer to the axis lies most of the wall
 _RAY_STEP = 0.2  # of the finest spacing
 _SECTION_PER_WIDTH = 0.75  # of the width: farther from the axis lies another vessel
 _MOST_STATIONS = 150
@@ -72,7 +74,7 @@ class Neighbourhood:
 
     Attributes:
         to_lesion: Shape of the region.
-        to_vessel: Likewise.
+        to_vessel: Likewise; where no voxel near is the vessel's, just as far as the region is wide.
         vessel: The vessel's voxels.
         lesion: The lesion's voxels.
         grid: Grid of the region.
@@ -85,26 +87,102 @@ class Neighbourhood:
     grid: Grid
 
     @classmethod
-    def of(cls, lesion: LesionMask, source: Callable[[Box], BoolArray], grid: Grid, *, pad_mm: float) -> Neighbourhood:
-        """Prepares the surroundings of a lesion."""
-        steps = np.ceil(pad_mm / grid.spacing_mm).astype(int)
-        low = np.maximum(np.array(lesion.start_kji) - steps, 0)
-        high = np.minimum(np.array(lesion.start_kji) + lesion.mask.shape + steps, grid.shape)
-        k, j, i = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        inside = np.zeros(tuple(int(n) for n in high - low), dtype=bool)
-        first = np.array(lesion.start_kji) - low
-        inside[tuple(slice(int(a), int(a) + n) for a, n in zip(first, lesion.mask.shape, strict=True))] = lesion.mask
-        vessel = source((k, j, i))
-        local = grid.cropped(low, (inside.shape[0], inside.shape[1], inside.shape[2]))
-        return cls(_signed(inside, grid.spacing_mm), _signed(vessel, grid.spacing_mm), vessel, inside, local)
+    def of(cls, around: LesionAround, source: Callable[[Box], BoolArray], *, pad_mm: float) -> Neighbourhood:
+        """Prepares the surroundings of a lesion, as far as they were looked at."""
+        box = _grown(around.lesion, around.grid, pad_mm)
+        here = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(around.box, box, strict=True))
+        vessel, grid = source(box), around.grid
+        k, j, i = vessel.shape
+        local = grid.cropped([b.start for b in box], (k, j, i))
+        return cls(around.to_lesion[here], _to_wall_mm(vessel, grid.spacing_mm), vessel, around.inside[here], local)
+
+    @cached_property
+    def voxels(self) -> VesselVoxels:
+        """The vessel's voxels as places."""
+        return VesselVoxels.of(self.vessel, self.grid)
 
 
-def _signed(mask: BoolArray, spacing: FloatArray) -> FloatArray:
-    anisotropy = tuple(float(s) for s in spacing)
-    padded = np.ascontiguousarray(mask)
-    if not mask.any():
-        return np.full(mask.shape, np.inf)
-    return np.asarray(edt.edt(~padded, anisotropy=anisotropy) - edt.edt(padded, anisotropy=anisotropy), dtype=float)
+@dataclass(frozen=True, eq=False)
+class VesselVoxels:
+    """The voxels of a vessel as places, slice by slice.
+
+    Attributes:
+        index: Shape (n, 3).
+        points_lps_mm: Likewise.
+        grid: Of the region.
+        starts: Which voxel is the first of each slice, and their number.
+    """
+
+    index: NDArray[np.intp]
+    points_lps_mm: FloatArray
+    grid: Grid
+    starts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, vessel: BoolArray, grid: Grid) -> VesselVoxels:
+        """Lists a vessel's voxels."""
+        index = np.argwhere(vessel)
+        starts = np.searchsorted(index[:, 0], np.arange(len(vessel) + 1))
+        return cls(index, grid.index_to_lps_mm(index), grid, starts)
+
+    def slices_near(self, place_lps_mm: FloatArray, reach_mm: float) -> slice:
+        """The voxels of all slices that come within a distance of a place: no other voxel does."""
+        at = float(self.grid.lps_mm_to_index(place_lps_mm)[0])
+        slices = reach_mm * self.grid.indices_per_mm[0]
+        low, high = (int(np.clip(end, 0, len(self.starts) - 1)) for end in (at - slices, at + slices + 1))
+        return slice(int(self.starts[low]), int(self.starts[high]))
+
+
+@dataclass(frozen=True, eq=False)
+class LesionAround:
+    """A lesion in its surroundings, the same for all vessels there.
+
+    Attributes:
+        lesion: Which one.
+        grid: Of the whole scene.
+        pad_mm: How far the surroundings reach.
+        box: Of the surroundings.
+        inside: The lesion's voxels in the box.
+        to_lesion: Signed distance to the lesion, negative inside, mm; likewise.
+    """
+
+    lesion: LesionMask
+    grid: Grid
+    pad_mm: float
+    box: Box
+    inside: BoolArray
+    to_lesion: FloatArray
+
+    @classmethod
+    def of(cls, lesion: LesionMask, grid: Grid, *, pad_mm: float) -> LesionAround:
+        """Takes the distances; each is that of a wider box too, because all of the lesion lies in either."""
+        box = _grown(lesion, grid, pad_mm)
+        inside = np.zeros([b.stop - b.start for b in box], dtype=bool)
+        first = [s - b.start for s, b in zip(lesion.start_kji, box, strict=True)]
+        inside[tuple(slice(a, a + n) for a, n in zip(first, lesion.mask.shape, strict=True))] = lesion.mask
+        return cls(lesion, grid, pad_mm, box, inside, _outward_mm(inside, grid.spacing_mm))
+
+
+def _grown(lesion: LesionMask, grid: Grid, pad_mm: float) -> Box:
+    steps = np.ceil(pad_mm / grid.spacing_mm).astype(int)
+    low = np.maximum(np.array(lesion.start_kji) - steps, 0)
+    high = np.minimum(np.array(lesion.start_kji) + lesion.mask.shape + steps, grid.shape)
+    k, j, i = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return k, j, i
+
+
+def _to_wall_mm(vessel: BoolArray, spacing: FloatArray) -> FloatArray:
+    """Signed distance to a vessel, taken in the box around it: beyond, there is no wall to be found between voxels."""
+    if not vessel.any():
+        return np.full(vessel.shape, np.inf)
+    k, j, i = (slice(max(0, held.start - 1), held.stop + 1) for held in extent(vessel))
+    found = np.full(vessel.shape, float(np.linalg.norm(spacing * vessel.shape)))
+    found[k, j, i] = _outward_mm(vessel[k, j, i], spacing)
+    return found
+
+
+def _outward_mm(mask: BoolArray, spacing: FloatArray) -> FloatArray:
+    return np.negative(signed_mm(mask, spacing), dtype=np.float64)
 
 
 def contact_with(near: Neighbourhood, start: Calibre, doubt: Doubt) -> Contact:
@@ -131,16 +209,18 @@ def _followed(near: Neighbourhood, start: Calibre, along: FloatArray, doubt: Dou
     """Angles of the sections in one direction, until the contact ends or the vessel does."""
     found: list[FloatArray] = []
     centre, lost = start.centre_lps_mm, 0
-    points = near.grid.index_to_lps_mm(np.argwhere(near.vessel))
     width = start.diameter_mm
     slab_mm = max(_STEP_MM, float(near.grid.spacing_mm.max()))
+    aside_mm = _SECTION_PER_WIDTH * width + 0.5 * slab_mm
     while lost < _LOST_AFTER and len(found) < _MOST_STATIONS:
         ahead = centre + _STEP_MM * along
+        points = near.voxels.points_lps_mm[near.voxels.slices_near(ahead, slab_mm + aside_mm)]
         off = points - ahead
         s = off @ along
-        away = np.linalg.norm(off - s[:, None] * along, axis=1)
-        mine = (np.abs(s) <= slab_mm) & (away <= _SECTION_PER_WIDTH * width + 0.5 * slab_mm)
-        if not mine.any():
+        mine = np.flatnonzero(np.abs(s) <= slab_mm)
+        away = np.linalg.norm(off[mine] - s[mine, None] * along, axis=1)
+        mine = mine[away <= aside_mm]
+        if not len(mine):
             break
         middle = points[mine].mean(axis=0)
         middle -= ((middle - ahead) @ along) * along
@@ -161,9 +241,7 @@ def _station(near: Neighbourhood, centre: FloatArray, along: FloatArray, width_m
     rays = np.cos(turn)[:, None] * across[0] + np.sin(turn)[:, None] * across[1]
     step = _RAY_STEP * float(near.grid.spacing_mm.min())
     t = np.arange(0, _FARTHEST_RAY * width_mm + 2 * float(near.grid.spacing_mm.min()), step)
-    index = near.grid.lps_mm_to_index(centre + t[None, :, None] * rays[:, None, :])
-    outside = _sampled(near.to_vessel, index) >= 0
-    wall = np.where(outside.any(axis=1), np.argmax(outside, axis=1), -1)
+    wall = _wall(near, centre, rays, t, first=int(_WALL_PER_WIDTH * width_mm / step))
     held = wall >= 0
     if not held.any():
         return np.zeros(2)
@@ -171,18 +249,27 @@ def _station(near: Neighbourhood, centre: FloatArray, along: FloatArray, width_m
     pitch = np.linalg.norm((rays @ near.grid.directions.T) * near.grid.spacing_mm, axis=1)
     behind = t[np.maximum(wall, 0)] + np.maximum(doubt.reach_mm, 0.5 * pitch)
 
-    def to_lesion(further_mm: FloatArray | float) -> FloatArray:
-        away = (behind + further_mm)[:, None] * rays
-        return _sampled(near.to_lesion, near.grid.lps_mm_to_index(centre + away))
-
     # Near the end of a contact the lesion is a thin wedge: its distance behind the wall is led back to the wall.
     ahead = behind - t[np.maximum(wall, 0)]
-    here = to_lesion(0.0)
-    led_back = here - ahead * (to_lesion(ahead / 2) - to_lesion(-ahead / 2)) / ahead - _LED_BACK * pitch
+    away = np.stack([behind, behind + ahead / 2, behind - ahead / 2])[..., None] * rays
+    here, further, nearer = _sampled(near.to_lesion, near.grid.lps_mm_to_index(centre + away))
+    led_back = here - ahead * (further - nearer) / ahead - _LED_BACK * pitch
     slack = doubt.pitches * pitch + doubt.error_mm
     best = (here <= 0) | (led_back <= 0)
     high = best | (led_back <= slack)
     return np.array([_FULL_TURN_DEG * float((held & touching).mean()) for touching in (best, high)])
+
+
+def _wall(near: Neighbourhood, centre: FloatArray, rays: FloatArray, t: FloatArray, *, first: int) -> NDArray[np.intp]:
+    """The first step of each ray that lies outside the vessel, -1 where none does; most do within the first steps."""
+    wall, left = np.full(len(rays), -1, dtype=np.intp), np.arange(len(rays))
+    for start, stop in ((0, first), (first, len(t))):
+        places = centre + t[None, start:stop, None] * rays[left, None, :]
+        outside = _sampled(near.to_vessel, near.grid.lps_mm_to_index(places)) >= 0
+        met = outside.any(axis=1)
+        wall[left[met]] = start + np.argmax(outside[met], axis=1)
+        left = left[~met]
+    return wall
 
 
 def _sampled(field: FloatArray, index: NDArray[np.float64]) -> FloatArray:

@@ -13,6 +13,7 @@ from liverimg.core.grid import FloatArray
 from liverimg.core.labels import LabelQuality, Structure
 from liverimg.core.measurement import Measured, NotMeasured
 from liverimg.measure.band import banded, direction, evidence, quadrature, surface_error_mm
+from liverimg.measure.closest import least_distances, search_tree
 from liverimg.measure.proximity import Target
 from liverimg.measure.size import SizeBand
 from liverimg.measure.skin import Skin
@@ -44,8 +45,9 @@ def _nearest_surface(target: Target, skin: Skin) -> FloatArray:
     away = np.linalg.norm(faces - target.centre, axis=1)
     # A face farther from the lesion's outer ball than the nearest is from its inner ball can't win.
     faces = faces[away <= away.min() + target.outer_mm - target.inner_mm + 1e-6]
-    gaps, which = target.tree.query(faces, workers=1)
-    chosen = np.unique(which[gaps <= gaps.min() + float(skin.grid.spacing_mm.max()) / 2])
+    slack = float(skin.grid.spacing_mm.max()) / 2
+    gaps, which = least_distances(target.tree, faces, slack)
+    chosen = np.unique(which[gaps <= gaps.min() + slack])
     return np.asarray(points[chosen])
 
 
@@ -131,7 +133,7 @@ def _depth(
     depth_mm = float(np.linalg.norm(end - start))
     starts = np.concatenate(groups)
     if len(skin.cut):
-        to_cut = float(cKDTree(skin.cut).query(starts, workers=1)[0].min())
+        to_cut = float(search_tree(skin.cut).query(starts, workers=1)[0].min())
         if to_cut < depth_mm:
             reason = (
                 f"skin not in view: the body runs out of the image {to_cut:.0f} mm from the lesion, nearer than "
@@ -181,7 +183,7 @@ def _to_skin(skin: Skin, starts: FloatArray, *, deepest: bool) -> tuple[float, F
         # Deep inside, places next to each other may have their nearest skin far apart: each needs its own.
         own = voxels[cKDTree(faces).query(starts, workers=1)[1]]
     else:
-        coarse = cKDTree(starts).query(faces, workers=1)[0]
+        coarse = least_distances(search_tree(starts), faces, 0.0)[0]
         own = voxels[[int(np.argmin(np.round(coarse, 6)))]]
     points = _skin_around(skin, own)
     gaps, nearest = cKDTree(points).query(starts, workers=1)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
@@ -14,10 +13,9 @@ from scipy.ndimage import find_objects
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap, Structure
 from liverimg.core.measurement import Point
+from liverimg.measure.parts import numbered_parts
 from liverimg.measure.scene import Box, boxes_of
 from liverimg.measure.surface import stack_axis
-
-_FULL_NEIGHBOURHOOD = 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +87,7 @@ def _components(labels: LabelMap, boxes: Mapping[int, Box]) -> list[LesionMask]:
     if box is None:
         return []
     value = labels.structures[Structure.TUMOUR]
-    # Padded: cc3d fails on arrays one voxel thick, such as two voxels with a gap between them.
-    padded = np.pad(labels.array[box] == value, 1)
-    parts = cc3d.connected_components(padded, connectivity=_FULL_NEIGHBOURHOOD)[1:-1, 1:-1, 1:-1]
+    parts = numbered_parts(labels.array[box] == value)
     found = []
     for number, part_box in enumerate(find_objects(parts), start=1):
         k, j, i = (slice(b.start + p.start, b.start + p.stop) for b, p in zip(box, part_box, strict=True))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 
-from liverimg.core.grid import FloatArray, Grid
+from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
+from liverimg.measure.distances import to_mask_mm, to_outside_mm
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.scene import Box, Scene
 from liverimg.measure.settings import MeasureSettings
@@ -93,16 +93,16 @@ def _enclosed(
     steps = np.maximum(1, np.floor(step_mm / spacing)).astype(int)
     coarse = solid[:: steps[0], :: steps[1], :: steps[2]]
     pads = [int(p) for p in np.ceil(radius_mm / (spacing * steps)) + 1]
-    to_body_mm = _distance_mm(~np.pad(coarse, [(p, p) for p in pads]), spacing * steps)
+    to_body_mm = to_mask_mm(np.pad(coarse, [(p, p) for p in pads]), spacing * steps)
     nearest = tuple(
         np.minimum((axis + s // 2) // s, n - 1) + p
         for axis, s, n, p in zip(voxels, steps, coarse.shape, pads, strict=True)
     )
+    # Whether anything within the radius of a vessel is far from the body: nothing farther away is asked for.
+    low = [max(0, int(axis.min()) - p) for axis, p in zip(nearest, pads, strict=True)]
+    around = to_body_mm[tuple(slice(a, int(axis.max()) + p + 1) for a, axis, p in zip(low, nearest, pads, strict=True))]
+    inner = tuple(axis - a for axis, a in zip(nearest, low, strict=True))
     closed, strictly_closed = (
-        _distance_mm(to_body_mm <= radius, spacing * steps)[nearest] > radius for radius in (radius_mm, radius_mm / 2)
+        to_outside_mm(around <= radius, spacing * steps)[inner] > radius for radius in (radius_mm, radius_mm / 2)
     )
     return to_body_mm[nearest] <= radius_mm, closed, strictly_closed
-
-
-def _distance_mm(mask: BoolArray, spacing_mm: FloatArray) -> FloatArray:
-    return np.asarray(edt.edt(np.ascontiguousarray(mask), anisotropy=tuple(float(s) for s in spacing_mm)))

@@ -11,6 +11,7 @@ centres in place of surfaces make it too small by half a voxel and more (``bench
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +23,9 @@ from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
 from liverimg.core.motion import RigidMotion
 from liverimg.measure.surface import Surface
+from liverimg.measure.triangles import Triangles
 
-_NEIGHBOURS = 16  # triangles whose middles are nearest to a point; the nearest triangle is among them
+_ON_SURFACE = 1e-4  # of the level function's top: points beyond it are not on the surface
 _SAMPLES = 12_000  # about how many points stand for a volume
 
 
@@ -61,16 +63,17 @@ class MarginMap:
         return float(self.margin_mm[order[min(int(np.searchsorted(below, percent / 100)), len(order) - 1)]])
 
 
-def margin_map(tumour: Surface, zone: Surface, *, motion: RigidMotion) -> MarginMap:
+def margin_map(tumour: Surface, zone: Surface, *, motion: RigidMotion, triangles: Triangles | None = None) -> MarginMap:
     """Margins of a tumour drawn before treatment and a zone drawn after it.
 
     Args:
         tumour: In the earlier examination.
         zone: In the later one.
         motion: From the earlier examination into the later one.
+        triangles: The zone's, when they are at hand.
     """
     points = motion.apply(tumour.vertices_lps_mm)
-    margin, nearest = margin_at(points, zone)
+    margin, nearest = margin_at(points, zone, triangles)
     return MarginMap(
         points_lps_mm=points,
         before_lps_mm=tumour.vertices_lps_mm,
@@ -81,57 +84,42 @@ def margin_map(tumour: Surface, zone: Surface, *, motion: RigidMotion) -> Margin
     )
 
 
-def margin_at(points_lps_mm: FloatArray, zone: Surface) -> tuple[FloatArray, FloatArray]:
+def margin_at(
+    points_lps_mm: FloatArray, zone: Surface, triangles: Triangles | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Signed distance in mm from points to a zone's surface, positive inside, and the nearest points of it."""
-    distance, nearest = distance_to_surface(points_lps_mm, zone)
+    distance, nearest = (triangles or Triangles.of(zone)).nearest(points_lps_mm)
     return np.where(level_at(zone, points_lps_mm) > 0, distance, -distance), nearest
+
+
+def margin_at_least(
+    points_lps_mm: FloatArray, zone: Surface, levels_mm: Sequence[float], triangles: Triangles | None = None
+) -> BoolArray:
+    """Whether the margin at each point is at least each level, shape (levels, n): as :func:`margin_at` would say.
+
+    Args:
+        points_lps_mm: Shape (n, 3).
+        zone: The surface.
+        levels_mm: Of any sign.
+        triangles: The zone's, when they are at hand.
+    """
+    triangles = triangles or Triangles.of(zone)
+    level = level_at(zone, points_lps_mm)
+    inside = level > 0
+    distance = np.zeros(len(points_lps_mm))
+    # Inside, the margin is above every level that is not positive; outside it is below all others.
+    for side, levels in ((inside, [v for v in levels_mm if v > 0]), (~inside, [-v for v in levels_mm if v < 0])):
+        distance[side] = triangles.compared(points_lps_mm[side], levels)
+    # A point that lies on the surface is covered, on whichever side rounding puts it.
+    on_surface = ~inside & (level > -_ON_SURFACE * float(zone.level.max()))
+    distance[on_surface], _ = triangles.nearest(points_lps_mm[on_surface])
+    margin = np.where(inside, distance, -distance)
+    return np.stack([margin >= level for level in levels_mm])
 
 
 def distance_to_surface(points_lps_mm: FloatArray, surface: Surface) -> tuple[FloatArray, FloatArray]:
     """Distance in mm from each point to a surface's triangles, shape (n,), and the nearest points, shape (n, 3)."""
-    corners = surface.vertices_lps_mm[surface.faces]
-    count = min(_NEIGHBOURS, len(corners))
-    _, near = cKDTree(corners.mean(axis=1)).query(points_lps_mm, k=count, workers=1)
-    near = np.asarray(near).reshape(len(points_lps_mm), count)
-    best = np.full(len(points_lps_mm), np.inf)
-    where = np.zeros_like(points_lps_mm)
-    for column in range(count):
-        found = _nearest_on_triangle(points_lps_mm, corners[near[:, column]])
-        distance = np.linalg.norm(found - points_lps_mm, axis=1)
-        closer = distance < best
-        best[closer], where[closer] = distance[closer], found[closer]
-    return best, where
-
-
-def _nearest_on_triangle(points: FloatArray, corners: FloatArray) -> FloatArray:
-    """The nearest point of triangle n to point n: the foot of the perpendicular, or the nearest point of an edge."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    along, across, offset = b - a, c - a, points - a
-    aa, ab, bb = _dot(along, along), _dot(along, across), _dot(across, across)
-    pa, pb = _dot(offset, along), _dot(offset, across)
-    scale = aa * bb - ab * ab
-    safe = np.where(scale > 0, scale, 1.0)
-    u, v = (bb * pa - ab * pb) / safe, (aa * pb - ab * pa) / safe
-    best = a + u[:, None] * along + v[:, None] * across
-    outside = (u < 0) | (v < 0) | (u + v > 1) | (scale <= 0)
-    if outside.any():
-        best[outside] = _nearest_on_edges(points[outside], corners[outside])
-    return np.asarray(best)
-
-
-def _nearest_on_edges(points: FloatArray, corners: FloatArray) -> FloatArray:
-    found = []
-    for first in range(3):
-        start, edge = corners[:, first], corners[:, (first + 1) % 3] - corners[:, first]
-        length2 = _dot(edge, edge)
-        share = np.clip(_dot(points - start, edge) / np.where(length2 > 0, length2, 1.0), 0, 1)
-        found.append(start + share[:, None] * edge)
-    gaps = np.stack([np.linalg.norm(f - points, axis=1) for f in found])
-    return np.asarray(np.stack(found)[gaps.argmin(axis=0), np.arange(len(points))])
-
-
-def _dot(one: FloatArray, other: FloatArray) -> FloatArray:
-    return np.asarray(np.einsum("ij,ij->i", one, other))
+    return Triangles.of(surface).nearest(points_lps_mm)
 
 
 def vertex_weights(points: FloatArray, faces: NDArray[np.int32]) -> FloatArray:
@@ -164,7 +152,9 @@ def inside_points(surface: Surface) -> FloatArray:
     return np.asarray(points[level_at(surface, points) > 0])
 
 
-def shell_points(tumour: Surface, *, width_mm: float, liver: BoolArray, liver_grid: Grid) -> FloatArray:
+def shell_points(
+    tumour: Surface, *, width_mm: float, liver: BoolArray, liver_grid: Grid, triangles: Triangles | None = None
+) -> FloatArray:
     """Points spread evenly through the shell around a tumour, as far as it lies in the liver; LPS mm, shape (n, 3).
 
     Args:
@@ -172,6 +162,7 @@ def shell_points(tumour: Surface, *, width_mm: float, liver: BoolArray, liver_gr
         width_mm: Of the shell.
         liver: Liver of the same examination, tumours included.
         liver_grid: Its grid.
+        triangles: The tumour's, when they are at hand.
     """
     reach = width_mm + float(tumour.spacing_mm.max())
     low, high = tumour.vertices_lps_mm.min(axis=0) - reach, tumour.vertices_lps_mm.max(axis=0) + reach
@@ -180,9 +171,12 @@ def shell_points(tumour: Surface, *, width_mm: float, liver: BoolArray, liver_gr
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     points = points[level_at(tumour, points) <= 0]
     points = points[_in_mask(liver, liver_grid, points)]
+    triangles = triangles or Triangles.of(tumour)
+    points = points[triangles.compared(points, [width_mm]) <= width_mm]
+    if triangles.widest_mm <= reach - width_mm:
+        return points
     near, _ = cKDTree(tumour.vertices_lps_mm).query(points, distance_upper_bound=reach, workers=1)
-    points = points[np.isfinite(near)]
-    return np.asarray(points[distance_to_surface(points, tumour)[0] <= width_mm]) if len(points) else points
+    return np.asarray(points[np.isfinite(near)])
 
 
 def _in_mask(mask: BoolArray, grid: Grid, points_lps_mm: FloatArray) -> BoolArray:

@@ -14,6 +14,7 @@ free it from that:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from liverimg.measure.surface import Surface
 _REACH = 2.0  # of the patch's standard deviation
 _COMPETING = 2.0  # noise standard deviations above the least margin within which a patch may be the least by chance
 _BLOM = 0.375
+_AT_ONCE = 1 << 15  # pairs of vertices, so that what is worked out for them stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,35 @@ def joint_pitch_mm(tumour: Surface, zone: Surface) -> float:
     return float(np.sqrt(np.mean(np.square(pitches))))
 
 
+@dataclass(frozen=True, eq=False)
+class Averages:
+    """Margins averaged over patches; the same whichever vertices count.
+
+    Attributes:
+        fine: Less what averaging adds where the margin curves, shape (n,).
+        coarse: Over patches twice as wide, shape (n,).
+        patch_mm: Standard deviation of the patch.
+    """
+
+    fine: FloatArray = field(repr=False)
+    coarse: FloatArray = field(repr=False)
+    patch_mm: float
+
+    @classmethod
+    def of(cls, found: MarginMap, patch_mm: float) -> Averages:
+        """Averages over patches of a standard deviation."""
+        patches = Patches.of(found, patch_mm)
+        once = patches.averaged(found.margin_mm)
+        twice = patches.averaged(once)
+        # Four times in a row is twice as wide, as variances add.
+        return cls(2 * once - twice, patches.averaged(patches.averaged(twice)), patch_mm)
+
+
 def least_margin(
     found: MarginMap,
+    averages: Averages,
     *,
     area_mm2: float,
-    patch_mm: float,
     noise_mm: float,
     among: BoolArray | None = None,
 ) -> Least | None:
@@ -63,20 +89,19 @@ def least_margin(
 
     Args:
         found: Margins of one tumour.
+        averages: Of them.
         area_mm2: Of the tumour's surface.
-        patch_mm: Standard deviation of the patch that margins are averaged over.
         noise_mm: Standard deviation that voxels leave on such an average.
         among: Vertices that count, shape (n,).
     """
     counts = np.ones(len(found.margin_mm), dtype=bool) if among is None else among
     if not counts.any():
         return None
-    patches = Patches.of(found, patch_mm)
-    fine, coarse = patches.levelled(found.margin_mm), patches.wide(found.margin_mm)
+    fine, coarse = averages.fine, averages.coarse
     where = np.flatnonzero(counts)
     vertex = int(where[np.argmin(fine[where])])
     competing = counts & (coarse <= coarse[where].min() + _COMPETING * noise_mm)
-    many = float(found.weight[competing].sum()) * area_mm2 / (2 * np.pi * patch_mm**2)
+    many = float(found.weight[competing].sum()) * area_mm2 / (2 * np.pi * averages.patch_mm**2)
     # Never above the mean of those that compete: two masks on one grid share their roughness, and then none is left.
     most = float(np.average(fine[competing], weights=found.weight[competing]) - fine[vertex])
     lift = min(-noise_mm * _expected_least(many), max(most, 0.0))
@@ -109,26 +134,26 @@ class Patches:
         """Patches of a standard deviation."""
         points = found.before_lps_mm
         pairs = cKDTree(points).query_pairs(_REACH * patch_mm, output_type="ndarray")
-        one, other = pairs[:, 0], pairs[:, 1]
-        near = np.exp(-((points[one] - points[other]) ** 2).sum(axis=1) / (2 * patch_mm**2))
+        one, other = np.ascontiguousarray(pairs.T)
+        near = np.empty(len(one))
+        for n in range(0, len(one), _AT_ONCE):
+            part = slice(n, n + _AT_ONCE)
+            gaps2 = ((points[one[part]] - points[other[part]]) ** 2).sum(axis=1)
+            near[part] = np.exp(-gaps2 / (2 * patch_mm**2))
         return cls(one, other, near, found.weight)
-
-    def levelled(self, margin_mm: FloatArray) -> FloatArray:
-        """The margin averaged over each patch, less what averaging adds where the margin curves; shape (n,)."""
-        once = self.averaged(margin_mm)
-        return 2 * once - self.averaged(once)
-
-    def wide(self, margin_mm: FloatArray) -> FloatArray:
-        """Averaged over patches twice as wide: four times in a row, as variances add."""
-        for _ in range(4):
-            margin_mm = self.averaged(margin_mm)
-        return margin_mm
 
     def averaged(self, margin_mm: FloatArray) -> FloatArray:
         """Averaged over each patch once; shape (n,)."""
-        count = len(self.mass)
-        total, weight = self.mass * margin_mm, self.mass.copy()
+        return np.asarray(self._gathered(margin_mm) / self._weight)
+
+    @cached_property
+    def _weight(self) -> FloatArray:
+        return self._gathered(np.ones(len(self.mass)))
+
+    def _gathered(self, values: FloatArray) -> FloatArray:
+        """Weighted sum over each patch, shape (n,)."""
+        own = self.mass * values
+        total = own
         for here, there in ((self.one, self.other), (self.other, self.one)):
-            total = total + np.bincount(here, self.near * (self.mass * margin_mm)[there], count)
-            weight = weight + np.bincount(here, self.near * self.mass[there], count)
-        return np.asarray(total / weight)
+            total = total + np.bincount(here, self.near * own[there], len(own))
+        return np.asarray(total)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +20,7 @@ from liverimg.measure.approach import ApproachSettings
 from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm
 from liverimg.measure.beam import STEP_MM, Rays, all_directions, elevation_deg, follow, within
 from liverimg.measure.depth import depth_along
+from liverimg.measure.distances import to_mask_mm
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.tissue import Tissue, TissueGrid, drawn_error_mm
 
@@ -36,6 +36,7 @@ NAMES = (
 PERCENT = 100
 _FORBIDDEN = (Tissue.ORGAN, Tissue.BOWEL, Tissue.BONE, Tissue.GAS, Tissue.LUNG)
 _AROUND_MM = 40.0  # how far from a path its neighbours are looked for
+_NEAR_MM = 12.0  # how far at first
 _AT_RISK = (Structure.BONE, Structure.LUNG, Structure.GAS, Structure.BOWEL, Structure.STOMACH)
 _MUST_BE_KNOWN = (Structure.BOWEL, Structure.STOMACH)
 
@@ -99,10 +100,9 @@ def _room(tissue: TissueGrid) -> NDArray[np.float32]:
     forbidden = table[tissue.codes]
     for axis in range(3):
         forbidden = np.logical_or.reduceat(forbidden, np.arange(0, forbidden.shape[axis], 2), axis=axis)
-    step = tuple(float(s) * 2 for s in tissue.grid.spacing_mm)
-    distance = edt.edt(np.ascontiguousarray(~forbidden), anisotropy=step)
+    distance = to_mask_mm(forbidden, 2 * tissue.grid.spacing_mm)
     # From middle to middle of the blocks; what is in them may be half a block nearer.
-    return np.asarray(np.maximum(distance - min(step) / 2, 0.0), dtype=np.float32)
+    return np.asarray(np.maximum(distance - float(tissue.grid.spacing_mm.min()), 0.0), dtype=np.float32)
 
 
 def measure_needle(subject: Subject, body: Body, search: NeedleSearch) -> list[Measured]:
@@ -268,15 +268,24 @@ def _gap_mm(tissue: TissueGrid, kinds: tuple[Tissue, ...], at: tuple[EvidencePoi
     start, end = (np.asarray(place.lps_mm) for place in at)
     count = max(2, int(np.linalg.norm(end - start) / STEP_MM) + 1)
     index = tissue.grid.lps_mm_to_index(start + np.linspace(0, 1, count)[:, None] * (end - start))
-    shape, around = np.array(tissue.grid.shape), np.ceil(_AROUND_MM / tissue.grid.spacing_mm)
+    gap = _least_mm(tissue, kinds, index, _NEAR_MM)
+    # Cells out of the near box lie that far from the path, but for half a cell that its places are rounded by.
+    if gap + float(tissue.grid.spacing_mm.max()) > _NEAR_MM:
+        gap = _least_mm(tissue, kinds, index, _AROUND_MM)
+    # The distance runs to the middle of the cell, half a cell beyond its border.
+    return None if gap > _AROUND_MM else max(0.0, gap - float(tissue.grid.spacing_mm.min()) / 2)
+
+
+def _least_mm(tissue: TissueGrid, kinds: tuple[Tissue, ...], index: FloatArray, reach_mm: float) -> float:
+    """Least distance from places to the middles of cells of some kinds in a box around them; infinite for none."""
+    shape, around = np.array(tissue.grid.shape), np.ceil(reach_mm / tissue.grid.spacing_mm)
     low = np.clip(np.floor(index.min(axis=0) - around), 0, shape - 1).astype(int)
     high = np.clip(np.ceil(index.max(axis=0) + around) + 1, 1, shape).astype(int)
     codes = tissue.codes[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    others = ~np.isin(codes, kinds)
-    if others.all():
-        return None
-    distance = edt.edt(others, anisotropy=tuple(float(s) for s in tissue.grid.spacing_mm))
+    meant = np.zeros(len(Tissue), dtype=bool)
+    meant[list(kinds)] = True
+    wanted = meant[codes]
+    if not wanted.any():
+        return np.inf
     places = np.clip(np.rint(index).astype(np.intp) - low, 0, np.array(codes.shape) - 1)
-    gap = float(distance[tuple(places.T)].min())
-    # The distance runs to the middle of the cell, half a cell beyond its border.
-    return None if gap > _AROUND_MM else max(0.0, gap - float(tissue.grid.spacing_mm.min()) / 2)
+    return float(to_mask_mm(wanted, tissue.grid.spacing_mm)[tuple(places.T)].min())

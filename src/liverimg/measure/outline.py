@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import cc3d
-import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,8 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
+from liverimg.measure.distances import to_mask_mm, to_outside_mm
+from liverimg.measure.parts import numbered_parts
 
 IndexArray = NDArray[np.intp]
 
@@ -91,7 +92,7 @@ def coarse_outline(
         factor=(a, b, c),
         cell_mm=float(np.linalg.norm(spacing * factor)),
         border_kji=np.argwhere(state == Outline.BORDER),
-        depth_mm=_distance_mm(body, spacing * factor),
+        depth_mm=to_outside_mm(body, spacing * factor),
         cut_kji=_cut(body, grid.shape, factor, is_round=view is not None and _is_round(view)),
     )
 
@@ -101,7 +102,7 @@ def _without_holes(tissue: BoolArray) -> BoolArray:
 
     Not slice by slice: the air between an arm and the body is closed in some slices, but not in all.
     """
-    air = cc3d.connected_components(~tissue, connectivity=6)
+    air = numbered_parts(~tissue, by_faces=True)
     outer = np.zeros(int(air.max()) + 1, dtype=bool)
     for side in (air[:, 0], air[:, -1], air[:, :, 0], air[:, :, -1]):
         outer[np.unique(side)] = True
@@ -111,13 +112,13 @@ def _without_holes(tissue: BoolArray) -> BoolArray:
 
 def _main_piece(tissue: BoolArray, spacing_mm: FloatArray, detach_mm: float, seeds: IndexArray) -> BoolArray:
     """The tissue around the largest ball-opened piece, or around the one that holds the seeds."""
-    pieces = cc3d.connected_components(_distance_mm(tissue, spacing_mm) > detach_mm, connectivity=6)
+    pieces = numbered_parts(to_outside_mm(tissue, spacing_mm) > detach_mm, by_faces=True)
     counts = np.bincount(pieces.ravel())[1:]
     if len(counts) == 0:  # nothing as thick as that: opening is no way to tell pieces apart
         return np.asarray(cc3d.largest_k(tissue, k=1, connectivity=6) > 0)
     held = [n for n in (_piece_at(pieces, seed, spacing_mm, detach_mm) for seed in seeds) if n]
     chosen = int(np.bincount(held).argmax()) if held else int(counts.argmax()) + 1
-    near = _distance_mm(pieces != chosen, spacing_mm) <= detach_mm + _REGROWN_MM
+    near = to_mask_mm(pieces == chosen, spacing_mm) <= detach_mm + _REGROWN_MM
     return np.asarray(cc3d.largest_k(tissue & near, k=1, connectivity=6) > 0)
 
 
@@ -152,7 +153,3 @@ def _is_round(view: NDArray[Any]) -> bool:
     """Whether the corners of all slices hold one and the same value, the padding around a disc."""
     corners = view[:, [0, 0, 1, -1, -1, -2], [0, -1, 1, 0, -1, -2]]
     return bool((corners == corners.flat[0]).all())
-
-
-def _distance_mm(mask: BoolArray, spacing_mm: FloatArray) -> NDArray[np.float32]:
-    return np.asarray(edt.edt(np.ascontiguousarray(mask), anisotropy=tuple(float(s) for s in spacing_mm)))

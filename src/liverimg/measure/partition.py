@@ -16,6 +16,7 @@ from scipy.ndimage import label as connected
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
+from liverimg.measure.distances import extent
 
 LabelArray = NDArray[np.int32]
 
@@ -101,6 +102,7 @@ def _nearest(places: FloatArray, centres: FloatArray, weights: FloatArray) -> ND
 
 def _mended(pieces: LabelArray, count: int) -> LabelArray:
     """Each piece in one part: what is cut off from it goes to the piece that it touches most."""
+    whole, pieces = pieces, pieces[extent(pieces > 0)]
     for _ in range(_REPAIRS):
         mended = True
         for n in range(1, count + 1):
@@ -112,7 +114,7 @@ def _mended(pieces: LabelArray, count: int) -> LabelArray:
                     _give_away(pieces, parts == m, n)
         if mended:
             break
-    return pieces
+    return whole
 
 
 def _give_away(pieces: LabelArray, fragment: BoolArray, owner: int) -> None:

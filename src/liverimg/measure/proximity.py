@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray, Structure
+from liverimg.measure.closest import least_distances, search_tree
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.scene import Box, Scene
-from liverimg.measure.surface import DRAWN_IN_PIXELS, Surface, border_voxels, pitch_mm, structure_points
+from liverimg.measure.surface import DRAWN_IN_PIXELS, Relief, Surface, border_voxels, pitch_mm
 
 _TOUCHING_VOXELS = 0.75  # nearer than this, in voxels, a centre and a surface count as neighbours
 # And no farther apart than this share of the pitch between them: what lies in neighbouring thick slices need not touch.
@@ -77,7 +77,7 @@ class Target:
         centre = points.mean(axis=0)
         radii = np.linalg.norm(points - centre, axis=1)
         k, j, i = (slice(s, s + n) for s, n in zip(lesion.start_kji, lesion.mask.shape, strict=True))
-        tree = cKDTree(points)
+        tree = search_tree(points)
         inner, outer = float(radii.min()), float(radii.max())
         return cls(surface, tree, centre, inner, outer, (k, j, i), between_slices_mm)
 
@@ -219,8 +219,8 @@ def nearest_in(target: Target, mask: BoolArray, region: Box, grid: Grid) -> Near
     # A voxel that is farther from the lesion's outer ball than the nearest is from its inner ball can't win.
     near = from_centre <= from_centre.min() + (target.outer_mm - target.inner_mm) + 1e-6
     border, centres = border[near], centres[near]
-    distances, _ = target.tree.query(centres, workers=1)
     slack = _CANDIDATE_SLACK * float(grid.spacing_mm.max())
+    distances, _ = least_distances(target.tree, centres, slack)
     chosen = distances <= distances.min() + slack
     candidates, distances = border[chosen], distances[chosen]
     near_enough = float(distances.min()) <= 2 * float(np.linalg.norm(grid.spacing_mm))
@@ -253,24 +253,25 @@ def _in_block(
     block = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     k, j, i = block.shape
     block_grid = grid.cropped(low + start, (k, j, i))
-    inside = edt.edt(np.ascontiguousarray(block), anisotropy=tuple(float(s) for s in grid.spacing_mm))
-    points = structure_points(block, block_grid, smoothing=_smoothing(inside, block_grid))
+    relief = Relief.of(block, block_grid)
+    inside = relief.inside_mm
+    points = relief.points(smoothing=_smoothing(inside, block_grid))
     if len(points) == 0:
         points = grid.index_to_lps_mm(candidates + start)
-    gaps, which = target.tree.query(points, workers=1)
+    gaps, which = least_distances(target.tree, points, 0.0)
     best = int(np.argmin(np.round(gaps, 9)))
     on_lesion = target.surface.vertices_lps_mm[which[best]]
     unseen_mm = _unseen_mm(inside, block_grid, points[best])
     return Nearest(float(gaps[best]), on_lesion, points[best], False, unseen_mm)
 
 
-def _smoothing(inside: FloatArray, grid: Grid) -> float:
+def _smoothing(inside: NDArray[np.float32], grid: Grid) -> float:
     """Smoothing of the structure's surface, as a share of the finest spacing: more for a thicker structure."""
     radius = float(inside.max() / grid.spacing_mm.min())
     return float(np.clip(np.sqrt(2 * DRAWN_IN_PIXELS * radius), *_SMOOTHING_RANGE))
 
 
-def _unseen_mm(inside: FloatArray, grid: Grid, place_lps_mm: FloatArray) -> float:
+def _unseen_mm(inside: NDArray[np.float32], grid: Grid, place_lps_mm: FloatArray) -> float:
     """The widest spacing less the structure's thickness there: a thinner tube can pass unseen between centres."""
     spacing = grid.spacing_mm
     index = grid.lps_mm_to_index(place_lps_mm)
@@ -286,6 +287,6 @@ def _unseen_mm(inside: FloatArray, grid: Grid, place_lps_mm: FloatArray) -> floa
 def _touches(target: Target, indices: NDArray[np.intp], grid: Grid) -> bool:
     """Whether any of these voxels lies within a voxel's step of the lesion's surface."""
     index = grid.lps_mm_to_index(target.surface.vertices_lps_mm)
-    tree = cKDTree(index)
-    gaps, _ = tree.query(indices, p=np.inf, workers=1)
+    # Nothing farther away counts, and a search that knows gives up at once.
+    gaps, _ = search_tree(index).query(indices, p=np.inf, distance_upper_bound=1.0, workers=1)
     return bool(gaps.min() <= _TOUCHING_VOXELS)

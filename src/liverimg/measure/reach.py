@@ -11,6 +11,7 @@ from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray, LabelQuality, Structure
 from liverimg.measure.band import direction, quadrature, surface_error_mm
 from liverimg.measure.branches import MARK_OF, Branch, NamedTree, PartSource, name_trees
+from liverimg.measure.closest import least_distances
 from liverimg.measure.dome import DomeSource, dome_of
 from liverimg.measure.lattice import Lattice
 from liverimg.measure.proximity import (
@@ -132,7 +133,7 @@ def nearest_part(target: Target, scene: Scene, tree: NamedTree, keep: BoolArray)
     from_centre = np.linalg.norm(points - target.centre, axis=1)
     widest_mm = float(np.linalg.norm(scene.grid.spacing_mm * tree.cells.steps))
     near = from_centre <= from_centre.min() + (target.outer_mm - target.inner_mm) + widest_mm
-    gaps, _ = target.tree.query(points[near], workers=1)
+    gaps, _ = least_distances(target.tree, points[near], widest_mm)
     chosen = chosen[near][gaps <= gaps.min() + widest_mm]
     region = _region(tree.cells, chosen, scene)
     return nearest_in(target, PartSource(scene, tree, keep)(region), region, scene.grid)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.study import Phase
+from liverimg.measure.distances import signed_mm, to_outside_mm
 from liverimg.measure.phases import PhaseImage, liver_near, refined
 from liverimg.measure.scene import Box, Scene
 from liverimg.measure.subject import Body, Subject
@@ -69,7 +69,7 @@ class Region:
         parenchyma = body.scene.mask(box, Structure.LIVER)[:: every[0], :: every[1], :: every[2]]
         depth = _depth_mm(lesion, grid)
         clear = parenchyma | lesion
-        from_others = _inside_mm(clear, grid) if not clear.all() else np.full(clear.shape, np.inf)
+        from_others = to_outside_mm(clear, grid.spacing_mm) if not clear.all() else np.full(clear.shape, np.inf)
         ring = (
             parenchyma
             & (-depth >= rules.ring_near_mm)
@@ -133,13 +133,8 @@ def _strided(grid: Grid, every: NDArray[np.int_]) -> Grid:
 
 def _depth_mm(mask: BoolArray, grid: Grid) -> FloatArray:
     half = _HALF * float(grid.spacing_mm.min())
-    inside, outside = _inside_mm(mask, grid), _inside_mm(~mask, grid)
-    return np.asarray(np.where(mask, inside - half, half - outside), dtype=np.float32)
-
-
-def _inside_mm(mask: BoolArray, grid: Grid) -> FloatArray:
-    """Distance to the nearest voxel outside the mask; the edge of the array counts as inside."""
-    return np.asarray(edt.edt(np.ascontiguousarray(mask), anisotropy=tuple(float(s) for s in grid.spacing_mm)))
+    signed = signed_mm(mask, grid.spacing_mm)
+    return np.asarray(np.where(mask, signed - half, signed + half), dtype=np.float32)
 
 
 def _block_noise(values: FloatArray, ring: BoolArray, edges: NDArray[np.int_]) -> float:

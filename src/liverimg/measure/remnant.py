@@ -6,12 +6,12 @@ without tumours. Which segments a resection takes is data (Brisbane 2000 termino
 
 from __future__ import annotations
 
-import edt
 import numpy as np
 
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import Measured, NotMeasured
 from liverimg.measure.band import banded, quadrature, surface_error_mm
+from liverimg.measure.distances import to_mask_mm
 from liverimg.measure.segment_map import AnySegments
 from liverimg.measure.segments import ROMAN, SEGMENTS, sampling_error, share_of
 from liverimg.measure.subject import Body
@@ -87,8 +87,7 @@ def measure_destruction(body: Body, liver_volume: Measured) -> list[Measured]:
         raise AssertionError("a measured liver volume belongs to a liver")
     error_mm = surface_error_mm(body.quality, Structure.TUMOUR)
     found: list[Measured] = []
-    for margin_mm, (volume_name, share_name) in zip(margins_mm, names, strict=True):
-        grown = _grown(body, margin_mm)
+    for margin_mm, (volume_name, share_name), grown in zip(margins_mm, names, _grown(body, margins_mm), strict=True):
         volume_ml = float(np.count_nonzero(grown)) * liver.grid.voxel_ml
         # Counting is off by a part of the coarse axis on each side of the drawn surface, delineation by its error.
         pitch_mm = float(liver.grid.spacing_mm.max()) * _COUNTED
@@ -133,27 +132,29 @@ def _why_not(body: Body, liver_volume: Measured) -> str:
     return "" if len(body.lesions) > len(body.apart) else "all lesions lie outside the liver"
 
 
-def _grown(body: Body, margin_mm: float) -> BoolArray:
-    """The liver's voxels within a margin of any tumour in it, in the liver's box, one lesion's surroundings a time."""
+def _grown(body: Body, margins_mm: tuple[float, ...]) -> list[BoolArray]:
+    """The liver's voxels within each margin of any tumour in it, in the liver's box.
+
+    Each lesion's surroundings are looked at once, as far as the widest margin reaches.
+    """
     liver = body.liver
     if liver is None:
         raise AssertionError("a measured liver volume belongs to a liver")
     spacing = liver.grid.spacing_mm
-    pads = np.ceil(margin_mm / spacing).astype(int) + 1
-    out = np.zeros_like(liver.mask)
+    pads = np.ceil(max(margins_mm, default=0.0) / spacing).astype(int) + 1
+    found = [np.zeros_like(liver.mask) for _ in margins_mm]
     offset = np.array([b.start for b in liver.box])
     apart = {lesion.id for lesion in body.apart}
     for lesion in body.lesions:
         if lesion.id in apart:
             continue
         start = np.array(lesion.start_kji) - offset
-        padded = np.pad(lesion.mask, [(p, p) for p in pads])
-        distance = edt.edt(np.ascontiguousarray(~padded), anisotropy=tuple(float(s) for s in spacing))
-        near = distance <= margin_mm + _TO_SURFACE * float(np.cbrt(np.prod(spacing)))
+        distance = to_mask_mm(np.pad(lesion.mask, [(p, p) for p in pads]), spacing)
         low = np.maximum(start - pads, 0)
-        high = np.minimum(start + lesion.mask.shape + pads, out.shape)
+        high = np.minimum(start + lesion.mask.shape + pads, liver.mask.shape)
         window = tuple(slice(int(x), int(y)) for x, y in zip(low, high, strict=True))
         first = low - (start - pads)
         inner = tuple(slice(int(f), int(f + y - x)) for f, x, y in zip(first, low, high, strict=True))
-        out[window] |= near[inner]
-    return np.asarray(out & liver.mask)
+        for out, margin_mm in zip(found, margins_mm, strict=True):
+            out[window] |= distance[inner] <= margin_mm + _TO_SURFACE * float(np.cbrt(np.prod(spacing)))
+    return [np.asarray(out & liver.mask) for out in found]

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import edt
 import numpy as np
 from scipy.ndimage import label as connected
 
-from liverimg.core.grid import FloatArray, Grid
+from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import Point
 from liverimg.core.sessions import KeepOut, SessionPiece, SessionPlan
 from liverimg.measure.band import point
+from liverimg.measure.distances import extent, near_mask
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.liver import LiverBody
 from liverimg.measure.partition import LabelArray, cut
@@ -89,8 +89,9 @@ def divide(
     target = _target(tumour, grid, box, liver, settings.margin_mm)
     treatable = target.copy()
     keep_outs = []
+    held = extent(target)
     for structure, distance_mm in settings.keep_out_mm.items():
-        blocked, why = _keep_out(structure, scene, box, grid, distance_mm)
+        blocked, why = _keep_out(structure, scene, box, grid, distance_mm, held)
         removed_ml = float(np.count_nonzero(target & blocked)) * grid.voxel_ml
         keep_outs.append(KeepOut(structure.value, distance_mm, removed_ml, why))
         treatable &= ~blocked
@@ -139,14 +140,29 @@ def _placed(mask: BoolArray, start_kji: tuple[int, ...], box: Box) -> BoolArray:
 
 def _target(tumour: BoolArray, grid: Grid, box: Box, liver: LiverBody | None, margin_mm: float) -> BoolArray:
     # Distances run between voxel centres; the tumour's surface lies half a voxel beyond its last centre.
-    near = _distance_mm(tumour, grid) <= margin_mm + _HALF * float(grid.spacing_mm.min())
+    reach_mm = margin_mm + _HALF * float(grid.spacing_mm.min())
+    near = np.zeros(tumour.shape, dtype=bool)
+    around, distance = near_mask(tumour, grid.spacing_mm, reach_mm)
+    near[around] = distance <= reach_mm
     if liver is None:
         return near
     start = tuple(b.start for b in liver.box)
     return np.asarray(tumour | (near & _placed(liver.mask, start, box)))
 
 
-def _keep_out(structure: Structure, scene: Scene, box: Box, grid: Grid, distance_mm: float) -> tuple[BoolArray, str]:
+def _keep_out(
+    structure: Structure, scene: Scene, box: Box, grid: Grid, distance_mm: float, held: Box
+) -> tuple[BoolArray, str]:
+    """What of the target's extent lies too near to a structure, in the box; and why nothing may be told.
+
+    Args:
+        structure: What to keep clear of.
+        scene: The labels.
+        box: Around the target and all that is near it.
+        grid: Of the box.
+        distance_mm: How far to keep away.
+        held: Extent of the target in the box.
+    """
     words = structure.value.replace("_", " ")
     if not scene.labels.knows(structure):
         return np.zeros(grid.shape, dtype=bool), f"the {words} was not looked for, so nothing is kept clear of it"
@@ -154,13 +170,15 @@ def _keep_out(structure: Structure, scene: Scene, box: Box, grid: Grid, distance
     if not mask.any():
         whole = scene.box(structure) is None
         return mask, f"the {words} was looked for and none is drawn: unknown, not far" if whole else ""
-    return _distance_mm(mask, grid) < distance_mm + _HALF * float(grid.spacing_mm.min()), ""
-
-
-def _distance_mm(mask: BoolArray, grid: Grid) -> FloatArray:
-    """From each voxel to the nearest voxel of the mask, between centres; 0 inside."""
-    spacing = tuple(float(s) for s in grid.spacing_mm)
-    return np.asarray(edt.edt(np.ascontiguousarray(~mask), anisotropy=spacing))
+    reach_mm = distance_mm + _HALF * float(grid.spacing_mm.min())
+    blocked = np.zeros(grid.shape, dtype=bool)
+    # Nothing outside the target is asked for, and nothing beyond reach of it matters.
+    steps = np.ceil(reach_mm / grid.spacing_mm).astype(int) + 1
+    k, j, i = (slice(max(0, h.start - int(s)), h.stop + int(s)) for h, s in zip(held, steps, strict=True))
+    if mask[k, j, i].any():
+        around, distance = near_mask(mask[k, j, i], grid.spacing_mm, reach_mm)
+        blocked[k, j, i][around] = distance < reach_mm
+    return blocked, ""
 
 
 def _divided(treatable: BoolArray, grid: Grid, settings: SessionSettings) -> tuple[LabelArray, int]:
@@ -168,12 +186,13 @@ def _divided(treatable: BoolArray, grid: Grid, settings: SessionSettings) -> tup
     parts, count = connected(treatable)
     pieces = np.zeros(treatable.shape, dtype=np.int32)
     left_over, taken = 0, 0
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
     for n in range(1, count + 1):
-        part = parts == n
-        voxels = int(np.count_nonzero(part))
+        voxels = int(sizes[n])
         if voxels * grid.voxel_ml < settings.crumb_ml:
             left_over += voxels
             continue
+        part = parts == n
         own = cut(part, grid, smallest_ml=settings.smallest_ml, largest_ml=settings.largest_ml)
         pieces[part] = own[part] + taken
         taken += int(own.max())

@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.volume import Volume
+from liverimg.measure.closest import distances_within, search_tree
+from liverimg.measure.distances import signed_mm
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.outline import Outline, coarse_outline
 from liverimg.measure.scene import Box, Scene
@@ -97,27 +97,32 @@ class Skin:
         # A cell's middle lies up to half a diagonal from a face within it.
         reach = depths + self.slack_mm + self.outline.cell_mm / 2
         chosen = self._near_each(starts, reach) if of_each else self._near_any(starts, float(reach.min()))
-        factor = np.array(self.outline.factor)
-        offsets = np.stack(np.meshgrid(*[np.arange(f) for f in factor], indexing="ij"), axis=-1).reshape(-1, 3)
-        voxels = (self.outline.border_kji[chosen][:, None] * factor + offsets).reshape(-1, 3)
-        voxels = voxels[(voxels < self.grid.shape).all(axis=1)]
-        here = self.inside(*voxels.T)
+        first = self.outline.border_kji[chosen] * self.outline.factor
+        # Each cell's voxels and one more along each axis. What lies beyond the view repeats its last voxel: no border.
+        k, j, i = (
+            np.minimum(first[:, axis, None] + np.arange(f + 1), n - 1)
+            for axis, (f, n) in enumerate(zip(self.outline.factor, self.grid.shape, strict=True))
+        )
+        body = self.inside(k[:, :, None, None], j[:, None, :, None], i[:, None, None, :])
+        own = (slice(None, -1),) * 3
         found, middles = [], []
         for axis in range(3):
             step = np.zeros(3, dtype=np.intp)
             step[axis] = 1
-            seen = voxels[:, axis] + 1 < self.grid.shape[axis]
-            lower = voxels[seen]
-            changes = here[seen] != self.inside(*(lower + step).T)
-            found.append(lower[changes])
-            middles.append(lower[changes] + step / 2)
+            further = tuple(slice(s, -1 if not s else None) for s in step.tolist())
+            changes = np.argwhere(body[:, *own] != body[:, *further])
+            lower = first[changes[:, 0]] + changes[:, 1:]
+            # Beyond the view in another axis, a change of the last voxel there is seen again.
+            lower = lower[(lower < self.grid.shape).all(axis=1)]
+            found.append(lower)
+            middles.append(lower + step / 2)
         return self.grid.index_to_lps_mm(np.concatenate(middles)), np.concatenate(found)
 
     def _near_any(self, starts: FloatArray, reach_mm: float) -> IndexArray:
         centre = starts.mean(axis=0)
         spread = float(np.linalg.norm(starts - centre, axis=1).max())
         near = np.flatnonzero(np.linalg.norm(self.cells - centre, axis=1) <= reach_mm + spread)
-        gaps, _ = cKDTree(starts).query(self.cells[near], workers=1)
+        gaps, _ = distances_within(search_tree(starts), self.cells[near], reach_mm)
         return np.asarray(near[gaps <= reach_mm])
 
     def _near_each(self, starts: FloatArray, reach_mm: FloatArray) -> IndexArray:
@@ -267,9 +272,7 @@ def _smooth_level(block: BoolArray, spacing_mm: FloatArray) -> NDArray[np.float6
     Smoothing draws a round surface inward by half the kernel's variance times its curvature. Smoothing once more shows
     by how much, and it is given back.
     """
-    padded = np.pad(block, _PAD, mode="edge")
-    step = tuple(float(s) for s in spacing_mm)
-    signed = edt.edt(padded, anisotropy=step).astype(np.float64) - edt.edt(~padded, anisotropy=step)
+    signed = signed_mm(np.pad(block, _PAD, mode="edge"), spacing_mm).astype(np.float64)
     sigma = _SMOOTHING * spacing_mm.min() / spacing_mm
     once = gaussian_filter(signed, sigma)
     smooth = 2 * once - gaussian_filter(once, sigma)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
@@ -28,6 +27,7 @@ from skimage.measure import find_contours
 
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray
+from liverimg.measure.distances import signed_mm
 
 ComplexArray = NDArray[np.complex128]
 
@@ -143,9 +143,7 @@ def _deepest(distance: FloatArray, slices: NDArray[np.intp], tree: cKDTree, scal
 
 
 def _pixel_distance(mask: BoolArray, scale: FloatArray) -> FloatArray:
-    spacing = tuple(float(s) for s in scale)
-    inside = edt.edt(np.ascontiguousarray(mask), anisotropy=spacing)
-    return np.asarray(inside - edt.edt(np.ascontiguousarray(~mask), anisotropy=spacing), dtype=np.float64)
+    return signed_mm(mask, scale).astype(np.float64)
 
 
 def _shifted(rough: FloatArray, near: NDArray[np.intp], exact: FloatArray) -> FloatArray:

@@ -75,8 +75,12 @@ class Body:
         sources: tuple[str, ...] = (),
         acquired: Acquired | None = None,
         segments: NDArray[np.uint8] | None = None,
+        with_liver: bool = True,
+        with_skin: bool = True,
     ) -> Body:
         """Turns labels and images to standard order and finds lesions, liver and skin.
+
+        Without the liver it is none, and no lesion lies apart from it; both are for who asks for neither.
 
         Raises:
             GridMismatchError: When an image does not lie on the labels' grid.
@@ -85,16 +89,16 @@ class Body:
         lesions, too_small = split_by_size(
             scene.labels, scene.boxes, minimum_volume_ml=settings.minimum_lesion_volume_ml
         )
-        apart = tuple(lesion for lesion in lesions if not _in_liver(lesion, scene))
+        apart = tuple(lesion for lesion in lesions if with_liver and not _in_liver(lesion, scene))
         upright = None if image is None else _upright(image, labels)
-        liver = liver_body(scene, apart=apart, settings=settings)
+        liver = liver_body(scene, apart=apart, settings=settings) if with_liver else None
         return cls(
             scene=scene,
             lesions=lesions,
             apart=apart,
             too_small=too_small,
             liver=liver,
-            skin=_skin(scene, lesions, quality, upright, settings),
+            skin=_skin(scene, lesions, quality, upright, settings) if with_skin else "nobody asked for it",
             image=upright,
             phases={} if upright is None else place_phases(phases or {}, upright, liver, settings.alignment),
             quality=quality,

@@ -16,26 +16,25 @@ estimators are used here, both unbiased to a small part of a voxel on smooth sha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 from skimage.measure import find_contours, marching_cubes
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
-from liverimg.measure.slice_outline import slice_distances
+from liverimg.measure.distances import signed_mm
+from liverimg.measure.stack_field import refined, stack_field
 
 _BLOB_PAD = 3
 # Smoothing by s pixels draws a circle of r pixels in by s**2 / (2 * r). Structures are smoothed as much as costs
 # about this share of a pixel: enough to quiet the border of a thick one, without shrinking a thin one.
 DRAWN_IN_PIXELS = 0.045
 _STRUCTURE_PAD = 5
+_WITHOUT_RIM = (slice(_STRUCTURE_PAD, -_STRUCTURE_PAD),) * 3
 _SIDE_KEPT = 0.05  # of the finest spacing: how near the surface may come to a voxel centre
-_LEAST_DROP = 0.02  # of the field's top in the end slice
-_FLAT_END_DROP = 2.3
 # How far a blob's outlines lie inside the true ones, in pixels, and how far inside it the surface lies whose area is
 # that of the mesh, what is left of its roughness included: both measured on random bodies of at least six slices,
 # benchmarks/measurement_surface.py.
@@ -120,9 +119,9 @@ def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
     axis = stack_axis(spacing)
     padded = np.moveaxis(np.pad(mask, _BLOB_PAD), axis, 0)
     in_plane = np.delete(spacing, axis)
-    stack, first = _stack_field(padded, in_plane)
+    stack, first = stack_field(padded, in_plane)
     steps = _steps(spacing)
-    refined = np.moveaxis(_refined(stack, steps), 0, axis).astype(np.float32)
+    level = np.moveaxis(refined(stack, steps), 0, axis).astype(np.float32)
 
     start = np.full(3, -_BLOB_PAD, dtype=float)
     start[axis] += first
@@ -131,14 +130,14 @@ def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
     affine = np.array(grid.affine)
     affine[:3, 3] = grid.index_to_lps_mm(start)
     affine[:3, :3] *= scale
-    k, j, i = refined.shape
+    k, j, i = level.shape
     fine = Grid((k, j, i), affine, grid.frame_of_reference_uid)
-    vertices, faces = _zero_level(refined)
+    vertices, faces = _zero_level(level)
     points = fine.index_to_lps_mm(vertices)
     area, pixel_mm = mesh_area_mm2(points, faces), float(np.sqrt(in_plane.prod()))
     per_axis = [steps if a == axis else 1 for a in range(3)]
     return Surface(
-        level=refined,
+        level=level,
         grid=fine,
         steps=(per_axis[0], per_axis[1], per_axis[2]),
         spacing_mm=spacing,
@@ -147,6 +146,55 @@ def blob_surface(mask: BoolArray, grid: Grid) -> Surface:
         area_mm2=area + 2 * float(np.sqrt(4 * np.pi * area)) * _INSIDE_BY_AREA * pixel_mm,
         volume_mm3=mesh_volume_mm3(points, faces) + area * drawn_in_mm(spacing, area),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Relief:
+    """Distances to the border of a structure in a box, and what can be drawn from them.
+
+    Attributes:
+        mask: The structure, with a rim around the box that goes on as at the box's edge.
+        signed_mm: Distance to the nearest voxel centre on the other side of the border, positive inside; likewise.
+        grid: Of the box without the rim.
+    """
+
+    mask: BoolArray = field(repr=False)
+    signed_mm: NDArray[np.float32] = field(repr=False)
+    grid: Grid
+
+    @classmethod
+    def of(cls, mask: BoolArray, grid: Grid) -> Relief:
+        """Takes the distances; the edge of the array is not a surface: a structure that leaves it is open there."""
+        padded = np.pad(mask, _STRUCTURE_PAD, mode="edge")
+        return cls(padded, signed_mm(padded, grid.spacing_mm), grid)
+
+    @property
+    def inside_mm(self) -> NDArray[np.float32]:
+        """Distance to the nearest voxel centre outside, 0 there; in the box.
+
+        What lies outside in the rim lies outside at the box's edge too, and nearer: the rim takes nothing away.
+        """
+        return np.asarray(np.maximum(self.signed_mm[_WITHOUT_RIM], 0))
+
+    def points(self, *, smoothing: float) -> FloatArray:
+        """As :func:`structure_points`."""
+        inner = self.mask[_WITHOUT_RIM]
+        if not inner.any() or inner.all():
+            return np.empty((0, 3))
+        grid, spacing = self.grid, self.grid.spacing_mm
+        mask, rim = inner, _STRUCTURE_PAD
+        if min(inner.shape) < 2:
+            mask, rim = self.mask, 0
+            grid = grid.cropped((-_STRUCTURE_PAD,) * 3, _shape(mask))
+        level = self.signed_mm.astype(np.float64)
+        for axis, step in enumerate(spacing):
+            # What lies in the rim along this axis has done its part.
+            level = gaussian_filter1d(level, smoothing * spacing.min() / step, axis=axis)
+            level = level[tuple(slice(rim, n - rim) if a == axis else slice(None) for a, n in enumerate(level.shape))]
+        least = _SIDE_KEPT * spacing.min()
+        level = np.where(mask, np.maximum(level, least), np.minimum(level, -least))
+        vertices, _ = _zero_level(level)
+        return grid.index_to_lps_mm(vertices)
 
 
 def structure_points(mask: BoolArray, grid: Grid, *, smoothing: float) -> FloatArray:
@@ -162,17 +210,7 @@ def structure_points(mask: BoolArray, grid: Grid, *, smoothing: float) -> FloatA
     """
     if not mask.any() or mask.all():
         return np.empty((0, 3))
-    spacing = grid.spacing_mm
-    padded = np.pad(mask, _STRUCTURE_PAD, mode="edge")
-    smooth = _smoothed_keeping_sides(
-        _signed_distance(padded, spacing), padded, smoothing * spacing.min() / spacing, spacing.min()
-    )
-    inner = smooth[(slice(_STRUCTURE_PAD, -_STRUCTURE_PAD),) * 3]
-    if min(inner.shape) < 2:
-        smooth_grid = grid.cropped((-_STRUCTURE_PAD,) * 3, _shape(smooth))
-        inner, grid = smooth, smooth_grid
-    vertices, _ = _zero_level(inner)
-    return grid.index_to_lps_mm(vertices)
+    return Relief.of(mask, grid).points(smoothing=smoothing)
 
 
 def face_area_mm2(mask: BoolArray, grid: Grid) -> float:
@@ -222,68 +260,6 @@ def mesh_volume_mm3(points: FloatArray, faces: NDArray[np.int32]) -> float:
     return float(abs(np.einsum("na,na->", a, np.cross(b, c))) / 6)
 
 
-def _shape(array: NDArray[np.float64]) -> tuple[int, int, int]:
+def _shape(array: NDArray[Any]) -> tuple[int, int, int]:
     k, j, i = array.shape
     return k, j, i
-
-
-def _signed_distance(mask: BoolArray, spacing: FloatArray) -> NDArray[np.float64]:
-    inside = edt.edt(np.ascontiguousarray(mask), anisotropy=tuple(float(s) for s in spacing))
-    outside = edt.edt(np.ascontiguousarray(~mask), anisotropy=tuple(float(s) for s in spacing))
-    return np.asarray(inside - outside, dtype=np.float64)
-
-
-def _smoothed_keeping_sides(
-    distance: NDArray[np.float64], mask: BoolArray, sigma: FloatArray | float, finest_mm: float
-) -> NDArray[np.float64]:
-    smooth = gaussian_filter(distance, sigma)
-    least = _SIDE_KEPT * finest_mm
-    return np.asarray(np.where(mask, np.maximum(smooth, least), np.minimum(smooth, -least)))
-
-
-def _stack_field(padded: BoolArray, in_plane: FloatArray) -> tuple[NDArray[np.float64], int]:
-    """The field of each slice that holds the blob, with one extrapolated slice beyond either end.
-
-    Returns the stack and the index, within the unpadded mask, of its first slice.
-    """
-    filled = np.flatnonzero(padded.any(axis=(1, 2)))
-    low, high = int(filled[0]) - 1, int(filled[-1]) + 1
-    distance, deepest = slice_distances(padded[low : high + 1], in_plane)
-    known = deepest > 0
-    stack = np.where(known[:, None, None], distance * (2 * deepest[:, None, None] - distance), 0.0)
-    peak = stack[known].max()
-    for k in np.flatnonzero(~known).tolist():
-        beyond = [_beyond(stack, known, k, step) for step in (1, -1) if _is_known(known, k + step)]
-        stack[k] = np.maximum.reduce(beyond) if beyond else -peak
-    return stack, low
-
-
-def _is_known(known: NDArray[np.bool_], k: int) -> bool:
-    return 0 <= k < len(known) and bool(known[k])
-
-
-def _beyond(stack: NDArray[np.float64], known: NDArray[np.bool_], k: int, step: int) -> NDArray[np.float64]:
-    """The field in the empty slice ``k``, from up to three slices on the side of ``step``; nowhere positive."""
-    end = stack[k + step]
-    top = float(end.max())
-    if not _is_known(known, k + 2 * step):
-        # A single slice: a parabola through -3, 1, -3 passes zero half way to the next slice.
-        return np.asarray(end - 4 * top)
-    guess = 2 * end - stack[k + 2 * step]
-    if _is_known(known, k + 3 * step):
-        guess = 3 * end - 3 * stack[k + 2 * step] + stack[k + 3 * step]
-    # The slice is empty, so the extrapolated field may not be positive. The more it would be, the blunter the
-    # end: a flat end lies anywhere between the two slices, half way on average, which is where the spline passes
-    # zero for the factor below.
-    excess = float(guess.max())
-    ceiling = -top * max(_LEAST_DROP, _FLAT_END_DROP * float(np.clip(excess / top, 0.0, 1.0)) ** 2)
-    return np.asarray(guess - (excess - ceiling)) if excess > ceiling else guess
-
-
-def _refined(stack: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
-    if steps == 1:
-        return stack
-    count = len(stack)
-    at = np.arange((count - 1) * steps + 1) / steps
-    degree = min(3, count - 1)
-    return np.asarray(make_interp_spline(np.arange(count), stack, k=degree, axis=0)(at))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from liverimg.core.labels import LabelMap, LabelQuality, Structure
 from liverimg.core.measurement import Lesion, Measured, MeasurementSet
+from liverimg.core.side_by_side import side_by_side
 from liverimg.core.study import Phase
 from liverimg.core.volume import Volume
 from liverimg.core.window import WindowMap
@@ -95,8 +96,8 @@ def survey_with_windows(
     ways = None if approach is None else Ways.of(body, approach)
     around = Around.of(body) if body.lesions else None
     told = find_segments(body, name_trees(body) if around is None else around.trees)
-    for mask in body.lesions:
-        lesion, window, warning = _survey_lesion(Subject.of(mask, body), body, around, told, ways)
+    each = side_by_side(lambda mask: _survey_lesion(Subject.of(mask, body), body, around, told, ways), body.lesions)
+    for lesion, window, warning in each:
         measured.append(lesion)
         windows += [] if window is None else [window]
         warnings += [warning] if warning else []

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, auto
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +19,7 @@ from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelQuality, Structure
 from liverimg.measure.approach import ApproachSettings
 from liverimg.measure.band import surface_error_mm
+from liverimg.measure.parts import numbered_parts
 from liverimg.measure.scene import Box
 from liverimg.measure.skin import Skin
 from liverimg.measure.subject import Body
@@ -271,7 +271,7 @@ def _from_values(settings: ApproachSettings) -> Codes:
 
 def _tell_lung(codes: Codes, values: NDArray[np.float32], settings: ApproachSettings, cell_ml: float) -> None:
     """Turns large spaces of thin air that go on beyond the upper end of the view into lung."""
-    pieces = cc3d.connected_components(codes == Tissue.GAS, connectivity=6)
+    pieces = numbered_parts(codes == Tissue.GAS, by_faces=True)
     counts = np.bincount(pieces.ravel())
     for piece in np.flatnonzero(counts * cell_ml >= settings.lung_least_ml):
         here = pieces == piece

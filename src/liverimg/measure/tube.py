@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
 from liverimg.measure.calibre import Calibre
-from liverimg.measure.contact import Neighbourhood
+from liverimg.measure.contact import Neighbourhood, VesselVoxels
+from liverimg.measure.parts import numbered_parts
 
 STEP_MM = 1.0
 _WHOLE_STATIONS = 7  # sections of a whole piece that are asked
@@ -28,7 +28,6 @@ _SIDE_WEIGHT = 0.5  # of the new direction when the axis bends
 _GAP_MOST = 1.5  # of the lesion's width along the way: how far a tube is looked for beyond a gap
 _IN_LINE = 0.8  # of the tube's radius: how far its second piece may lie off the first one's line
 _IN_LINE_SLOPE = 0.12  # of the way: by how much farther, because a short piece tells its direction so well
-_FULL_NEIGHBOURHOOD = 26
 _WHOLE_SHARE = 0.85  # of the area of whole sections: a section with less has a notch
 _ALIKE = 0.6  # the two pieces' radii may differ by this factor, and their directions by this cosine
 
@@ -38,6 +37,7 @@ class Tube:
     """The voxels of a tube around a lesion.
 
     Attributes:
+        voxels: Their places, slice by slice.
         points: Their places.
         clear: Whether the lesion lies clear of each.
         cut: Whether the region ends there.
@@ -45,6 +45,7 @@ class Tube:
         grid: Of the region.
     """
 
+    voxels: VesselVoxels
     points: FloatArray
     clear: BoolArray
     cut: BoolArray
@@ -54,13 +55,14 @@ class Tube:
     @classmethod
     def of(cls, near: Neighbourhood) -> Tube:
         """The tube in the surroundings of a lesion."""
-        index = np.argwhere(near.vessel)
-        at = tuple(index.T)
+        voxels = near.voxels
+        index, at = voxels.index, tuple(voxels.index.T)
         return cls(
-            points=near.grid.index_to_lps_mm(index),
+            voxels=voxels,
+            points=voxels.points_lps_mm,
             clear=near.to_lesion[at] > float(near.grid.spacing_mm.max()),
             cut=((index == 0) | (index == np.array(near.vessel.shape) - 1)).any(axis=1),
-            part=cc3d.connected_components(np.ascontiguousarray(near.vessel), connectivity=_FULL_NEIGHBOURHOOD)[at],
+            part=numbered_parts(near.vessel)[at],
             grid=near.grid,
         )
 
@@ -112,12 +114,13 @@ def _walked(tube: Tube, centre: FloatArray, along: FloatArray, width_mm: float) 
     held = np.zeros(len(points), dtype=bool)
     for _ in range(_MOST_STATIONS):
         ahead = centre + STEP_MM * along
-        off = points - ahead
+        aside_mm = _ROOM * width_mm + slab_mm / 2
+        near = tube.voxels.slices_near(ahead, slab_mm + aside_mm)
+        off = points[near] - ahead
         s = off @ along
         thin = np.abs(s) <= slab_mm
         away = np.linalg.norm(off[thin] - s[thin, None] * along, axis=1)
-        inside = away <= _ROOM * width_mm + slab_mm / 2
-        mine = np.flatnonzero(thin)[inside]
+        mine = near.start + np.flatnonzero(thin)[away <= aside_mm]
         if len(mine) == 0 or (tube.cut[mine].any() and len(middles) >= _LEAST_STATIONS):
             break
         area_mm2 = len(mine) * voxel_mm3 / (2 * slab_mm)

@@ -14,7 +14,7 @@ from liverimg.measure.band import banded, evidence, point, quadrature, surface_e
 from liverimg.measure.branches import MARK_OF, PartSource
 from liverimg.measure.bulge import bulge_of
 from liverimg.measure.calibre import Calibre, calibre_at, pitch_across_mm
-from liverimg.measure.contact import Contact, Doubt, Neighbourhood, contact_with
+from liverimg.measure.contact import Contact, Doubt, LesionAround, Neighbourhood, contact_with
 from liverimg.measure.overlap import Overlap, overlap_with
 from liverimg.measure.proximity import MaskSource
 from liverimg.measure.reach import Around, Nowhere, Place, half_width_mm
@@ -43,6 +43,7 @@ class Walls:
         self.body = body
         self.around = around
         self._calibres: list[tuple[Structure, FloatArray, Calibre | None]] = []
+        self._lesion: LesionAround | None = None
         self._near: dict[str, Neighbourhood] = {}
         self._contacts: dict[tuple[str, Point], Contact] = {}
         self._overlaps: dict[tuple[str, Point], Overlap] = {}
@@ -67,7 +68,9 @@ class Walls:
         if place.name not in self._near:
             calibre = self.calibre(place.structure, place.found.on_structure)
             pad_mm = _NEIGHBOURHOOD_MM + (0.0 if calibre is None else calibre.diameter_mm / 2)
-            self._near[place.name] = Neighbourhood.of(self.subject.lesion, source, self.body.scene.grid, pad_mm=pad_mm)
+            if self._lesion is None or self._lesion.pad_mm < pad_mm:
+                self._lesion = LesionAround.of(self.subject.lesion, self.body.scene.grid, pad_mm=pad_mm)
+            self._near[place.name] = Neighbourhood.of(self._lesion, source, pad_mm=pad_mm)
         return self._near[place.name]
 
     def contact(self, place: Place) -> tuple[Contact, Calibre] | None:

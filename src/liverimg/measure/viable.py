@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -20,7 +19,9 @@ from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import EvidencePoint, Measured, NotMeasured
 from liverimg.core.study import Phase
 from liverimg.measure.band import banded, evidence, quadrature, surface_error_mm
+from liverimg.measure.distances import extent
 from liverimg.measure.inner_line import longest_inside
+from liverimg.measure.parts import numbered_parts
 from liverimg.measure.reading import Scale
 from liverimg.measure.region import FloatArray, Region
 from liverimg.measure.subject import Body, Subject
@@ -29,7 +30,6 @@ from liverimg.measure.surface import blob_surface, face_area_mm2
 DIAMETER, AREA, VOLUME, SHARE = "viable_diameter", "viable_area", "viable_volume", "viable_share"
 _NAMES = (DIAMETER, AREA, VOLUME, SHARE)
 _MAD_TO_SD = 1.4826
-_FULL_NEIGHBOURHOOD = 26
 _PER_CENT = 100.0
 _FEWEST_VOXELS = 4
 _HALF = 0.5
@@ -117,7 +117,7 @@ def _noise(rise: FloatArray, region: Region, sigma_mm: float) -> float:
 
 def _cut(quiet: FloatArray, region: Region, threshold: float, least_ml: float) -> _Cut:
     mask = region.lesion & (quiet >= threshold)
-    parts = cc3d.connected_components(np.pad(mask, 1), connectivity=_FULL_NEIGHBOURHOOD)[1:-1, 1:-1, 1:-1]
+    parts = numbered_parts(mask)
     sizes = np.bincount(parts.ravel()) * region.grid.voxel_ml
     # A lesion smaller than the speck is judged as it is.
     large = sizes >= min(least_ml, float(region.lesion.sum()) * region.grid.voxel_ml * _HALF)
@@ -125,10 +125,7 @@ def _cut(quiet: FloatArray, region: Region, threshold: float, least_ml: float) -
     kept = large[parts]
     if np.count_nonzero(kept) < _FEWEST_VOXELS:
         return _Cut(np.zeros_like(mask), 0.0, None)
-    box = tuple(
-        slice(int(hit[0]), int(hit[-1]) + 1)
-        for hit in (np.flatnonzero(kept.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3))
-    )
+    box = extent(kept)
     part = kept[box]
     grid = region.grid.cropped([b.start for b in box], (part.shape[0], part.shape[1], part.shape[2]))
     ends = longest_inside(blob_surface(part, grid))

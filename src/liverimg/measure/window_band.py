@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import edt
 import numpy as np
 
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.measure.band import quadrature, surface_error_mm
+from liverimg.measure.distances import signed_mm
 from liverimg.measure.skin import IndexArray
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.tissue import BLOCKING, Codes, Tissue, TissueGrid, drawn_error_mm
@@ -76,10 +76,11 @@ def _moved_of(tissue: TissueGrid, beam: PointBeam, gaps: _Gaps, error: float) ->
     bowel = np.zeros(len(cause), dtype=bool)
     if not tissue.gas_seen:
         bowel = ~blocked & (rays.codes == Tissue.BOWEL).any(axis=1)
-    around = _codes_around(tissue, nearest, error)
+    around = _codes_around(tissue, nearest[grazing], error)
     by_cause = {}
     for kind in BLOCKING:
-        more = (grazing & (around == kind).any(axis=1)) | hidden | (bowel & (kind is Tissue.GAS))
+        more = hidden | (bowel & (kind is Tissue.GAS))
+        more[grazing] |= (around == kind).any(axis=1)
         by_cause[kind] = _moved(cause == kind, (cause == kind) & surely, (cause == kind) | more)
     return _moved(blocked, blocked & surely, blocked | grazing | hidden | bowel), by_cause
 
@@ -113,9 +114,7 @@ class _Gaps:
         low = np.clip(index.min(axis=0).astype(np.intp) - _MARGIN_CELLS, 0, shape - 1)
         high = np.clip(index.max(axis=0).astype(np.intp) + _MARGIN_CELLS + 1, 1, shape)
         codes = tissue.codes[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        blocks = np.ascontiguousarray(codes >= Tissue.BONE)
-        step = tuple(float(s) for s in tissue.grid.spacing_mm)
-        signed = edt.edt(~blocks, anisotropy=step) - edt.edt(blocks, anisotropy=step)
+        signed = -signed_mm(codes >= Tissue.BONE, tissue.grid.spacing_mm)
         # Distances run to the middle of the next cell, half a cell beyond the border: half of its widest side, so that
         # where cells are long nothing is called surely blocked or surely free too soon.
         nearer = np.maximum(np.abs(signed) - np.float32(tissue.grid.spacing_mm.max() / 2), 0)

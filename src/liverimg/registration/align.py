@@ -27,7 +27,7 @@ from liverimg.registration.liver_view import LiverView, ViewRules, carried, view
 from liverimg.registration.motion_field import FieldRules, MotionField, fit_field
 from liverimg.registration.outline import outline_motion
 from liverimg.registration.pieces import FoundPieces, PieceRules, find_pieces
-from liverimg.registration.resample import sampled, thinned
+from liverimg.registration.resample import sampled, thinned_onto
 from liverimg.registration.rigid import rigid_through
 from liverimg.registration.treated_region import comparable, lesion_points
 
@@ -126,7 +126,7 @@ def _whole_motion(case: _Case) -> RigidMotion | str:
 
 def _refined(case: _Case, start: RigidMotion) -> RigidMotion | str:
     """One rigid motion through large pieces, on coarse cubes."""
-    coarse = case.earlier.coarser()
+    coarse = case.earlier.coarser
     motion = start
     for _ in range(2):
         found = _pieces(case, motion, coarse, case.rules.coarse)
@@ -142,7 +142,7 @@ def _refined(case: _Case, start: RigidMotion) -> RigidMotion | str:
 
 
 def _pieces(case: _Case, motion: RigidMotion, on: LiverView, rules: PieceRules) -> FoundPieces:
-    later = case.later if on is case.earlier else case.later.coarser()
+    later = case.later if on is case.earlier else case.later.coarser
     grid = carried(on.grid, motion)
     laid = later.at(grid)
     region = comparable(on, case.lesions, laid, rules=case.rules.judgement)
@@ -229,5 +229,4 @@ def _lesion(
 
 def _on_view(mask: BoolArray, grid: Grid, view: LiverView) -> BoolArray:
     """A mask of an examination on the cubes of its view; touched cubes count."""
-    share, share_grid = thinned(mask, grid, spacing_mm=float(view.grid.spacing_mm[0]))
-    return np.asarray(sampled(share, share_grid, view.grid)[0] > 0)
+    return np.asarray(thinned_onto(mask, grid, view.grid, spacing_mm=float(view.grid.spacing_mm[0]))[0] > 0)

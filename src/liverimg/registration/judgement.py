@@ -15,6 +15,7 @@ from liverimg.core.rows import filled
 from liverimg.registration.liver_view import LiverView, carried
 from liverimg.registration.motion_field import MotionField
 from liverimg.registration.pieces import FoundPieces
+from liverimg.registration.resample import box_of
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,14 @@ def start_trouble(earlier: LiverView, later: LiverView, motion: RigidMotion, rul
             f"the livers fit onto each other only when turned by {degrees:.0f} degrees; two examinations of one "
             f"patient differ by {rules.most_turn_deg:.0f} at most, so check that both lie the right way round"
         )
-    onto = carried(earlier.grid, motion)
-    seen = np.isfinite(later.at(onto))[earlier.liver].mean()
+    box = box_of(earlier.liver) or (slice(None),) * 3
+    liver = earlier.liver[box]
+    onto = carried(earlier.grid.cropped([s.start or 0 for s in box], liver.shape), motion)
+    seen = later.seen_at(onto)[liver].mean()
     if seen < rules.least_seen:
         return f"the later examination shows only {seen:.0%} of the liver that the earlier one shows"
-    there = later.liver_at(onto)
-    common = np.count_nonzero(there & earlier.liver)
-    least = min(np.count_nonzero(earlier.liver), np.count_nonzero(later.liver))
+    common = np.count_nonzero(later.liver_at(onto) & liver)
+    least = min(np.count_nonzero(liver), np.count_nonzero(later.liver))
     if common < rules.least_overlap * least:
         return (
             f"the livers of the two examinations don't lie onto each other: they have {common / least:.0%} of the "

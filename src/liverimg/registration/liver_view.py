@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from liverimg.core.labels import BoolArray
 from liverimg.core.motion import RigidMotion
 from liverimg.core.rows import filled
 from liverimg.core.volume import Volume
-from liverimg.registration.resample import sampled, thinned
+from liverimg.registration.resample import box_of, sampled, thinned, thinned_onto
 
 FloatArray = NDArray[np.float32]
 _HALF = 0.5
@@ -53,15 +54,20 @@ class LiverView:
 
     def at(self, grid: Grid) -> FloatArray:
         """The image at the voxel centres of a grid; NaN where it does not reach."""
-        found, seen = sampled(np.nan_to_num(self.image), self.grid, grid)
-        reached, _ = sampled(self.seen.astype(np.float32), self.grid, grid)
-        found[~seen | (reached < 1 - 1e-3)] = np.nan
+        found, _ = sampled(np.nan_to_num(self.image), self.grid, grid)
+        found[~self.seen_at(grid)] = np.nan
         return found
+
+    def seen_at(self, grid: Grid) -> BoolArray:
+        """Where the image reaches the voxel centres of a grid."""
+        reached, seen = sampled(self.seen.astype(np.float32), self.grid, grid)
+        return np.asarray(seen & (reached >= 1 - 1e-3))
 
     def liver_at(self, grid: Grid) -> BoolArray:
         """The liver at the voxel centres of a grid."""
         return np.asarray(sampled(self.liver.astype(np.float32), self.grid, grid)[0] > _HALF)
 
+    @cached_property
     def coarser(self) -> LiverView:
         """The same on cubes twice as wide."""
         spacing = 2 * float(self.grid.spacing_mm[0])
@@ -81,26 +87,23 @@ def view_of(volume: Volume, liver: BoolArray, rules: ViewRules) -> LiverView | N
         liver: On its grid.
         rules: Spacing, how far beyond the liver, smoothing.
     """
-    index = np.argwhere(liver)
-    if not len(index):
+    box = box_of(liver)
+    if box is None:
         return None
-    low, high = index.min(axis=0), index.max(axis=0)
-    corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1).reshape(8, 3)
+    corners = np.stack(np.meshgrid(*[(s.start, s.stop - 1) for s in box], indexing="ij"), axis=-1).reshape(8, 3)
     places = volume.grid.index_to_lps_mm(corners)
     first = places.min(axis=0) - rules.beyond_mm
     shape = np.ceil((places.max(axis=0) + rules.beyond_mm - first) / rules.spacing_mm).astype(int)[::-1] + 1
     grid = Grid.from_axes(
         (int(shape[0]), int(shape[1]), int(shape[2])), spacing_mm=(rules.spacing_mm,) * 3, origin_lps_mm=first
     )
-    small, small_grid = thinned(volume.array, volume.grid, spacing_mm=rules.spacing_mm)
-    image, seen = sampled(small, small_grid, grid)
+    image, seen = thinned_onto(volume.array, volume.grid, grid, spacing_mm=rules.spacing_mm)
     # Smoothed as far as it is seen: the border of the examination is no edge.
     sigma = rules.smooth_mm / rules.spacing_mm
     weight = ndimage.gaussian_filter(seen.astype(np.float32), sigma)
     smooth = ndimage.gaussian_filter(image, sigma) / np.maximum(weight, 1e-3)
     smooth[~seen] = np.nan
-    share, share_grid = thinned(liver, volume.grid, spacing_mm=rules.spacing_mm)
-    inside = sampled(share, share_grid, grid)[0] > _HALF
+    inside = thinned_onto(liver, volume.grid, grid, spacing_mm=rules.spacing_mm)[0] > _HALF
     return LiverView(smooth, seen, inside, grid)
 
 

@@ -179,9 +179,9 @@ def _covariance(
     shared = np.outer(size, size) * np.exp(-away2 / (2 * rules.shared_mm**2))
     for axis in range(3):
         total[axis::3, axis::3] += shared
-    own = _own_noise(found, trust, scales, rules)
-    for n in range(len(places)):
-        total[3 * n : 3 * n + 3, 3 * n : 3 * n + 3] += own[n]
+    every = np.arange(len(places))
+    blocks = total.reshape(len(places), 3, len(places), 3)
+    blocks[every, :, every, :] += _own_noise(found, trust, scales, rules)
     return total
 
 
@@ -224,7 +224,7 @@ def _solve(
     factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
     solved = cho_solve(factor, found.shifts_mm.ravel())
     inverse, _ = lapack.dpotri(factor[0], lower=1)
-    blocks = np.stack([inverse[3 * n : 3 * n + 3, 3 * n : 3 * n + 3] for n in range(count)])
+    blocks = np.diagonal(inverse.reshape(count, 3, count, 3), axis1=0, axis2=2).transpose(2, 0, 1)
     lower = np.tril(blocks)
     blocks = lower + np.swapaxes(np.tril(blocks, -1), 1, 2)
     spread = np.linalg.inv(blocks)

@@ -41,7 +41,7 @@ class _Surface:
 
 def outline_motion(earlier: LiverView, later: LiverView) -> RigidMotion:
     """The rigid motion that lays one liver's outline onto the other's, from the earlier to the later examination."""
-    earlier, later = earlier.coarser(), later.coarser()
+    earlier, later = earlier.coarser, later.coarser
     one, other = _surface(earlier), _surface(later)
     middle = _middle(earlier)
     motion = RigidMotion(np.eye(3), _middle(later) - middle)

@@ -69,6 +69,20 @@ class _Edges:
     products: Image
     energy: Image
 
+    def around(self, centre: NDArray[np.int_], reach: int) -> _Edges:
+        """Those in a cube of so many voxels around a middle; none beyond the image."""
+        return _Edges(_around(self.products, centre, reach), _around(self.energy, centre, reach))
+
+
+def _around(array: NDArray[Any], centre: NDArray[np.int_], reach: int) -> NDArray[Any]:
+    """A cube of the last three axes, with zeros where it leaves the array."""
+    low, high = centre - reach, centre + reach + 1
+    size = np.array(array.shape[-3:])
+    k, j, i = (slice(max(int(a), 0), int(b)) for a, b in zip(low, high, strict=True))
+    part = array[..., k, j, i]
+    beyond = [(max(-int(a), 0), max(int(b - n), 0)) for a, b, n in zip(low, high, size, strict=True)]
+    return np.pad(part, [(0, 0)] * (array.ndim - 3) + beyond) if np.any(beyond) else part
+
 
 def find_pieces(
     earlier: Image, later: Image, grid: Grid, *, region: BoolArray, rules: PieceRules, places: FloatArray | None = None
@@ -83,23 +97,19 @@ def find_pieces(
         rules: Sizes and limits.
         places: Middles to look at instead of a lattice, shape (n, 3).
     """
-    one, other = _edges(earlier, grid, region, rules), _edges(later, grid, region & np.isfinite(later), rules)
     spacing = float(grid.spacing_mm[0])
     radius, most = round(rules.radius_mm / spacing), round(rules.most_mm / spacing)
     half = radius + most
     ball = _ball(radius)
-    padded_one, padded_other = _padded(one, half), _padded(other, half)
-    weight = np.pad(region, half).astype(np.float32)
+    one, other = _edges(earlier, grid, region, rules), _edges(later, grid, region & np.isfinite(later), rules)
     centres = _lattice(region, rules.step_mm / spacing) if places is None else _nearest(grid, places)
     index, shifts, spreads, agreements = [], [], [], []
     for centre in centres:
-        inner = tuple(slice(c + half - radius, c + half + radius + 1) for c in centre)
-        outer = tuple(slice(c, c + 2 * half + 1) for c in centre)
-        window = weight[inner] * ball
+        window = _around(region, centre, radius) * ball
         if window.sum() < rules.least_filled * ball.sum():
             continue
-        own = _cut(padded_one, inner)
-        share = _agreement(own, _cut(padded_other, outer), window)
+        own = one.around(centre, radius)
+        share = _agreement(own, other.around(centre, half), window)
         found = _peak(share, most, rules)
         if found is not None:
             index.append(centre + _middle_of(window * own.energy) - radius)
@@ -141,17 +151,13 @@ def _edges(image: Image, grid: Grid, region: BoolArray, rules: PieceRules) -> _E
     length2 = np.einsum("akji,akji->kji", gradient, gradient)
     usual = float(np.median(length2[region])) * rules.edge_share**2 if region.any() else 0.0
     gradient /= np.sqrt(length2 + np.float32(max(usual, 1e-6)))
-    products = np.stack([gradient[a] * gradient[b] * np.float32(1 if a == b else np.sqrt(2)) for a, b in _PAIRS])
+    products = np.empty((len(_PAIRS), *image.shape), dtype=np.float32)
+    for n, (a, b) in enumerate(_PAIRS):
+        np.multiply(gradient[a], gradient[b], out=products[n])
+        if a != b:
+            products[n] *= np.float32(np.sqrt(2))
     energy = np.square(length2 / (length2 + np.float32(max(usual, 1e-6))))
-    return _Edges(products.astype(np.float32), energy.astype(np.float32))
-
-
-def _padded(edges: _Edges, by: int) -> _Edges:
-    return _Edges(np.pad(edges.products, ((0, 0), (by, by), (by, by), (by, by))), np.pad(edges.energy, by))
-
-
-def _cut(edges: _Edges, box: tuple[slice, ...]) -> _Edges:
-    return _Edges(edges.products[(slice(None), *box)], edges.energy[box])
+    return _Edges(products, energy.astype(np.float32))
 
 
 def _ball(radius: int) -> Image:
@@ -164,15 +170,15 @@ def _agreement(one: _Edges, other: _Edges, window: Image) -> Image:
     """Normalised correlation of the products for every shift, shape (2 * most + 1,) * 3."""
     shape = other.energy.shape
     size = [fft.next_fast_len(n, real=True) for n in shape]
-    masked = fft.rfftn(window * one.products, size, axes=(1, 2, 3))
-    total = np.einsum("ckji,ckji->kji", np.conj(masked), fft.rfftn(other.products, size, axes=(1, 2, 3)))
-    both = fft.irfftn(
-        np.stack([total, np.conj(fft.rfftn(window, size)) * fft.rfftn(other.energy, size)]), size, axes=(1, 2, 3)
-    )
+    masked = fft.rfftn(np.concatenate([window * one.products, window[None]]), size, axes=(1, 2, 3))
+    np.conj(masked, out=masked)
+    there = fft.rfftn(np.concatenate([other.products, other.energy[None]]), size, axes=(1, 2, 3))
+    total = np.einsum("ckji,ckji->kji", masked[:-1], there[:-1])
+    both = fft.irfftn(np.stack([total, masked[-1] * there[-1]]), size, axes=(1, 2, 3))
     keep = tuple(slice(0, n - w + 1) for n, w in zip(shape, window.shape, strict=True))
-    found, there = both[(0, *keep)], both[(1, *keep)]
+    found, energy = both[(0, *keep)], both[(1, *keep)]
     here = float((window * one.energy).sum())
-    return np.asarray(found / np.sqrt(max(here, 1e-9) * np.maximum(there, 1e-2 * max(here, 1e-9))))
+    return np.asarray(found / np.sqrt(max(here, 1e-9) * np.maximum(energy, 1e-2 * max(here, 1e-9))))
 
 
 def _middle_of(weight: Image) -> FloatArray:

@@ -74,6 +74,17 @@ def window_of(onto: Grid, grid: Grid, *, shift_lps_mm: Millimetres = UNMOVED) ->
     return k, j, i
 
 
+def box_of(mask: NDArray[np.bool_]) -> Window | None:
+    """The part of an array that holds all voxels of a mask; None where it is empty."""
+    along = np.flatnonzero(mask.any(axis=(1, 2)))
+    if not len(along):
+        return None
+    k = slice(int(along[0]), int(along[-1]) + 1)
+    plane = np.logical_or.reduce(mask[k], axis=0)
+    j, i = (np.flatnonzero(plane.any(axis=axis)) for axis in (1, 0))
+    return k, slice(int(j[0]), int(j[-1]) + 1), slice(int(i[0]), int(i[-1]) + 1)
+
+
 def thinned(array: NDArray[Any], grid: Grid, *, spacing_mm: float) -> tuple[FloatArray, Grid]:
     """An image on blocks of voxels about ``spacing_mm`` wide, each the mean of a few voxels spread over it.
 
@@ -84,7 +95,7 @@ def thinned(array: NDArray[Any], grid: Grid, *, spacing_mm: float) -> tuple[Floa
         grid: Where it lies.
         spacing_mm: Wanted; an axis that is coarser stays as it is.
     """
-    steps = np.maximum(1, np.floor(spacing_mm / grid.spacing_mm + 1e-6)).astype(int)
+    steps = _steps(grid, spacing_mm)
     counts = np.maximum(1, np.array(grid.shape) // steps)
     steps = np.minimum(steps, grid.shape)
     offsets = [sorted({(2 * n + 1) * int(s) // (2 * _PER_BLOCK) for n in range(_PER_BLOCK)}) for s in steps]
@@ -100,3 +111,36 @@ def thinned(array: NDArray[Any], grid: Grid, *, spacing_mm: float) -> tuple[Floa
     affine[:3, :3] = grid.affine[:3, :3] * steps
     affine[:3, 3] = grid.index_to_lps_mm([float(np.mean(o)) for o in offsets])
     return total / np.float32(np.prod(taken)), Grid(shape, affine, grid.frame_of_reference_uid)
+
+
+def thinned_onto(
+    array: NDArray[Any], grid: Grid, onto: Grid, *, spacing_mm: float
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """An image thinned and then sampled on another grid; blocks that this does not need are not read.
+
+    Args:
+        array: Shape ``grid.shape``.
+        grid: Where it lies.
+        onto: Where it is wanted.
+        spacing_mm: Of the blocks.
+
+    Returns:
+        As :func:`sampled`.
+    """
+    window = window_of(onto, grid)
+    if window is None:
+        return np.zeros(onto.shape, dtype=np.float32), np.zeros(onto.shape, dtype=bool)
+    steps = [int(n) for n in np.minimum(_steps(grid, spacing_mm), grid.shape)]
+    # Blocks begin where they would in the whole image; some more of them are what sampling sees around its window.
+    low = [max(0, w.start // n - _RIM - 1) * n for w, n in zip(window, steps, strict=True)]
+    high = [
+        min(-(-w.stop // n) + _RIM + 1, size // n) * n for w, n, size in zip(window, steps, grid.shape, strict=True)
+    ]
+    part = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    small, small_grid = thinned(part, grid.cropped(low, part.shape), spacing_mm=spacing_mm)
+    return sampled(small, small_grid, onto)
+
+
+def _steps(grid: Grid, spacing_mm: float) -> NDArray[np.int_]:
+    """How many voxels a block has along each axis."""
+    return np.maximum(1, np.floor(spacing_mm / grid.spacing_mm + 1e-6)).astype(int)

@@ -13,6 +13,7 @@ from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
 from liverimg.registration.judgement import JudgementRules
 from liverimg.registration.liver_view import LiverView
+from liverimg.registration.resample import box_of
 
 _MOST_POINTS = 80
 _RIM_VOXELS = 2
@@ -21,8 +22,12 @@ _QUIET_MM = 4.0
 
 def lesion_points(mask: BoolArray, grid: Grid) -> FloatArray:
     """Points spread over a lesion's border, shape (n, 3); voxel centres, at most eighty."""
-    border = mask & ~ndimage.binary_erosion(mask)
-    points = grid.index_to_lps_mm(np.argwhere(border))
+    box = box_of(mask)
+    if box is None:
+        return np.empty((0, 3))
+    part = mask[box]
+    border = part & ~ndimage.binary_erosion(part)
+    points = grid.index_to_lps_mm(np.argwhere(border) + [s.start for s in box])
     keep = np.random.default_rng(0).permutation(len(points))[:_MOST_POINTS]
     return np.asarray(points[np.sort(keep)])
 
@@ -49,7 +54,10 @@ def comparable(
         middle = points.mean(axis=0)
         radius = float(np.linalg.norm(points - middle, axis=1).max())
         away = np.linalg.norm(centres - middle, axis=-1)
-        near = cKDTree(points).query(centres.reshape(-1, 3))[0].reshape(away.shape)
+        # Asked only where it decides: in what is dark, and no farther from the middle than the rim can reach.
+        asked = dark[box] | (away <= radius + rules.rim_mm + spacing)
+        near = np.full(away.shape, np.inf)
+        near[asked], _ = cKDTree(points).query(centres[asked])
         own = (near <= rules.rim_mm) | (away <= radius)
         zone = dark[box] & (near <= rules.dark_reach_mm)
         parts, _ = ndimage.label(zone | own)

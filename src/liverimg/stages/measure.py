@@ -75,7 +75,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     study = read_final_study(workspace)
     missing = study.warnings + phase_warnings(study, study.series[reference_index(workspace)])
     least_view = float(read_table("segmentation")["phases"]["least_view"])
-    phases, left_out = read_phases(workspace, least_view=least_view)
+    phases, left_out = read_phases(workspace, least_view=least_view, reference_volume=volume)
     device = choose_transducer(settings.transducer, settings.transducers)
     measured, windows = survey_with_windows(
         volume,

@@ -39,7 +39,7 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     labels by a breath, and edges are compared, which all phases have.
     """
     now = read_final_study(workspace)
-    baseline = read_baseline(settings.baseline, now)
+    baseline = read_baseline(settings.baseline, now, beside=workspace)
     series, (_, volume) = now.series[reference_index(workspace)], read_reference(workspace)
     labels = read_labels(workspace)
     progress(0.1)

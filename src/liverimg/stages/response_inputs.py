@@ -22,10 +22,16 @@ from liverimg.measure.treatment.before import Before
 from liverimg.measure.treatment.cover import Carried
 from liverimg.measure.treatment.match import Matched, match_tumours
 from liverimg.measure.treatment.parts import Drawn, drawn_parts
-from liverimg.stages.artefacts import read_labels, read_quality, read_reference, read_segment_map
+from liverimg.stages.artefacts import (
+    read_labels,
+    read_quality,
+    read_reference,
+    read_segment_map,
+    read_study,
+    reference_index,
+)
 from liverimg.stages.baseline import Baseline
 from liverimg.stages.companions import read_phases
-from liverimg.stages.phase_looks import read_final_study
 from liverimg.stages.zone_files import read_zones
 from liverimg.workspace import Artefact, Workspace
 
@@ -78,7 +84,8 @@ class Inputs:
     @cached_property
     def before(self) -> Before:
         """The baseline's lesions, vessels and segments."""
-        sources = (self.baseline.series.series_instance_uid,)
+        series = self.baseline.study.series[reference_index(Workspace(self.baseline.folder))]
+        sources = (series.series_instance_uid,)
         labels = self.baseline.labels
         body = Body.of(
             labels,
@@ -86,19 +93,28 @@ class Inputs:
             settings=self.constants,
             sources=sources,
             segments=read_segment_map(Workspace(self.baseline.folder), labels.grid),
+            with_skin=False,
         )
         return Before.of(body)
 
     @cached_property
     def later(self) -> Body:
-        """The study after treatment, by its labels alone."""
-        return Body.of(self.labels, self.quality, settings=self.constants, sources=self.sources)
+        """The study after treatment, by its labels alone: its lesions, nothing of what is around them."""
+        return Body.of(
+            self.labels,
+            self.quality,
+            settings=self.constants,
+            sources=self.sources,
+            with_liver=False,
+            with_skin=False,
+        )
 
     @cached_property
     def later_in_phases(self) -> Body:
         """The same with its images; only what reads enhancement asks for it."""
         volume: Volume = read_reference(self.workspace)[1]
-        phases, _ = read_phases(self.workspace, least_view=float(read_table("segmentation")["phases"][_LEAST_VIEW]))
+        least_view = float(read_table("segmentation")["phases"][_LEAST_VIEW])
+        phases, _ = read_phases(self.workspace, least_view=least_view, reference_volume=volume)
         return Body.of(
             self.labels, self.quality, settings=self.constants, image=volume, phases=phases, sources=self.sources
         )
@@ -124,6 +140,10 @@ class Inputs:
         surfaces = {name: subject.surface for name, subject in self.before.subjects.items()}
         return match_tumours(self.later.lesions, surfaces, self.carried, self.zones, self.parts)
 
+    def prepare(self) -> None:
+        """Works out what every lesion's answer needs, before several are worked out side by side."""
+        _ = self.table, self.constants, self.margins, self.parts, self.carried, self.matched
+
     @property
     def sources(self) -> tuple[str, ...]:
         """The series that the numbers of this study are measured on."""
@@ -148,14 +168,14 @@ class Inputs:
 
 
 def read_inputs(
-    workspace: Workspace, baseline: Baseline, treatments: tuple[Treatment, ...], timepoint: Timepoint
+    workspace: Workspace, study: Study, baseline: Baseline, treatments: tuple[Treatment, ...], timepoint: Timepoint
 ) -> Inputs:
-    """Reads what the response rests on."""
+    """Reads what the response rests on, beyond the study's own record and the baseline."""
     labels = read_labels(workspace)
     return Inputs(
         workspace=workspace,
-        study=read_final_study(workspace),
-        series=read_reference(workspace)[0],
+        study=study,
+        series=read_study(workspace).series[reference_index(workspace)],
         labels=labels,
         quality=read_quality(workspace, labels),
         zones=read_zones(workspace, labels),

@@ -15,7 +15,9 @@ from liverimg.core.labels import Structure
 from liverimg.core.measurement import Lesion, Measurement, MeasurementSet, Point
 from liverimg.core.orientation import Orientation
 from liverimg.core.sessions import SessionPlan
+from liverimg.core.side_by_side import side_by_side
 from liverimg.files.tables import Table, read_table
+from liverimg.measure.distances import extent
 from liverimg.measure.lesions import find_lesions
 from liverimg.measure.liver import liver_body
 from liverimg.measure.scene import Scene
@@ -73,8 +75,10 @@ def session_plans(
     rules, settings = _rules(table, criteria), _settings(table, criteria)
     plans, upright = [], np.zeros(scene.grid.shape, dtype=np.uint8)
     used = 0
-    for lesion in inside:
-        division = divide(lesion, scene, liver, settings=settings, entry_lps_mm=_entry(by_id[lesion.id]))
+    each = side_by_side(
+        lambda lesion: divide(lesion, scene, liver, settings=settings, entry_lps_mm=_entry(by_id[lesion.id])), inside
+    )
+    for division in each:
         plan = _numbered(division.plan, used)
         _paint(upright, division, used)
         used += len(plan.pieces)
@@ -91,8 +95,12 @@ def _numbered(plan: SessionPlan, used: int) -> SessionPlan:
 
 
 def _paint(labels: NDArray[np.uint8], division: Division, used: int) -> None:
-    window = tuple(slice(s, s + n) for s, n in zip(division.start_kji, division.pieces.shape, strict=True))
-    values = np.where(division.pieces > 0, division.pieces + used, 0)
+    if not division.pieces.any():
+        return
+    held = extent(division.pieces > 0)
+    window = tuple(slice(s + h.start, s + h.stop) for s, h in zip(division.start_kji, held, strict=True))
+    pieces = division.pieces[held]
+    values = np.where(pieces > 0, pieces + used, 0)
     free = (labels[window] == 0) & (values > 0) & (values <= _MOST_PIECES)
     labels[window][free] = values[free]
 

@@ -12,7 +12,8 @@ from liverimg.core.motion import RigidMotion
 from liverimg.files.tables import read_table
 from liverimg.measure.settings import MeasureSettings
 from liverimg.measure.subject import Body
-from liverimg.measure.treatment.before import Before
+from liverimg.measure.surface import structure_points
+from liverimg.measure.treatment.before import Before, box_around
 from liverimg.measure.treatment.where import direction_words, nearest_vessel, segments_at, spot_of
 
 CONSTANTS = MeasureSettings.from_table(read_table("measure"))
@@ -39,8 +40,11 @@ def test_directions_are_the_patients_own(along: tuple[float, ...], words: str) -
     assert direction_words(start, start + 7 * np.array(along, dtype=float)) == words
 
 
-def _before(structures: dict[Structure, int], **quality: object) -> Before:
-    """A liver of 1.4 litres with a straight portal branch along the body axis at x = 20 mm, of 4 mm radius."""
+def _before(structures: dict[Structure, int], *, vein: bool = False, **quality: object) -> Before:
+    """A liver of 1.4 litres with a straight portal branch along the body axis at x = 20 mm, of 4 mm radius.
+
+    A hepatic vein of 3 mm radius crosses it from the right to the left, where one is wanted.
+    """
     shape, spacing = (50, 70, 90), (3.0, 2.0, 2.0)
     origin = -(np.array(shape) - 1) / 2 * np.array(spacing)
     grid = Grid.from_axes(shape, spacing_mm=spacing, origin_lps_mm=origin[::-1])
@@ -49,6 +53,8 @@ def _before(structures: dict[Structure, int], **quality: object) -> Before:
     )
     array = np.zeros(shape, dtype=np.uint8)
     array[(x / 82) ** 2 + (y / 62) ** 2 + (z / 66) ** 2 <= 1] = 1
+    if vein:
+        array[(np.hypot(y - 24, z - 12) <= 3) & (np.abs(x) < 60)] = 3
     array[(np.hypot(x - 20, y) <= 4) & (np.abs(z) < 40)] = 4
     array[np.linalg.norm(np.stack([x + 30, y, z]), axis=0) <= 10] = 2
     array[~np.isin(array, list(structures.values()))] = 0
@@ -62,6 +68,19 @@ def test_the_nearest_vessel_has_its_name_and_distance() -> None:
     assert isinstance(found, Measurement)
     assert found.value == pytest.approx(21.0, abs=0.5)
     assert found.low <= 21.0 <= found.high
+
+
+@pytest.mark.parametrize("place", [(-5.0, 0.0, 0.0), (30.0, 20.0, 10.0), (20.0, 1.0, 35.0), (-75.0, 3.0, -60.0)])
+def test_the_nearest_vessel_is_that_of_whole_surfaces(place: tuple[float, ...]) -> None:
+    before, at = _before(VALUES, vein=True), np.array(place)
+    found = before.vessels_near(at, reach_mm=40.0)
+    scene = before.body.scene
+    box = box_around(scene, at[None], 40.0)
+    whole = {s: structure_points(scene.mask(box, s), scene.crop_grid(box), smoothing=0.5) for s in found}
+    assert set(found) == {Structure.PORTAL_VEIN, Structure.HEPATIC_VEIN, Structure.INFERIOR_VENA_CAVA} & set(VALUES)
+    nearest, expected = (np.concatenate([p for p in x.values() if len(p)] or [[[np.inf] * 3]]) for x in (found, whole))
+    best, plain = (p[np.linalg.norm(p - at, axis=1).argmin()] for p in (nearest, expected))
+    assert np.array_equal(best, plain)
 
 
 def test_what_is_not_known_of_the_place_widens_the_band() -> None:

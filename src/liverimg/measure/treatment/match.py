@@ -13,6 +13,7 @@ from liverimg.core.labels import BoolArray
 from liverimg.core.measurement import Point
 from liverimg.core.orientation import Orientation
 from liverimg.core.zones import ZoneMap
+from liverimg.measure.closest import least_distances
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.margin import level_at
 from liverimg.measure.surface import Surface
@@ -173,7 +174,7 @@ def _nearest_zone(points: FloatArray, parts: Mapping[str, Drawn]) -> tuple[str, 
     for name, drawn in parts.items():
         if drawn.zone_id != name:
             continue
-        gaps, _ = cKDTree(drawn.subject.surface.vertices_lps_mm).query(points, workers=1)
+        gaps, _ = least_distances(cKDTree(drawn.subject.surface.vertices_lps_mm), points, 0.0)
         gap = float(gaps.min())
         if best is None or gap < best[1]:
             best = (name, gap)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import fill_voids
 import numpy as np
+from numpy.typing import NDArray
 
 from liverimg.core.labels import BoolArray, LabelMap, LabelQuality, Structure
 from liverimg.core.measurement import Measured, NotMeasured
@@ -93,28 +94,33 @@ def measure_part(drawn: Drawn, body: Body) -> tuple[Measured, ...]:
 
 def _closed(zones: ZoneMap) -> tuple[np.ndarray, dict[str, float]]:
     """The map with the holes of each zone filled that no focus lies in, and their volumes by zone."""
-    array, hollow_ml = np.array(zones.array), {}
-    free = np.asarray(zones.array == 0)
+    array, hollow_ml = np.array(zones.array), dict[str, float]()
+    drawn = _box(array)
+    if drawn is None:
+        return array, hollow_ml
+    part = array[drawn]
+    free = part == 0
     for zone in zones.zones:
-        mask = zones.mask(zone)
+        mask = zones.array[drawn] == zone.value
         box = _box(mask)
         if box is None:
             continue
         filled: BoolArray = np.asarray(fill_voids.fill(mask[box]))
         holes = filled & ~mask[box] & free[box]
-        array[box][holes] = zone.value
+        part[box][holes] = zone.value
         hollow_ml[zone.id] = float(np.count_nonzero(holes)) * zones.grid.voxel_ml
     return array, hollow_ml
 
 
-def _box(mask: BoolArray) -> tuple[slice, slice, slice] | None:
-    if not mask.any():
+def _box(array: NDArray[np.uint8] | BoolArray) -> tuple[slice, slice, slice] | None:
+    """The box around all that is not zero; None where nothing is."""
+    along = np.flatnonzero(np.any(array, axis=(1, 2)))
+    if not len(along):
         return None
-    ends = []
-    for axis in range(3):
-        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        ends.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return ends[0], ends[1], ends[2]
+    k = slice(int(along[0]), int(along[-1]) + 1)
+    plane = np.any(array[k], axis=0)
+    j, i = (np.flatnonzero(np.any(plane, axis=axis)) for axis in (1, 0))
+    return k, slice(int(j[0]), int(j[-1]) + 1), slice(int(i[0]), int(i[-1]) + 1)
 
 
 def _non_enhancing(volume: Measured, hollow_ml: float) -> Measured:

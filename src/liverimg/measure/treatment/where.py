@@ -86,7 +86,7 @@ def nearest_vessel(
 ) -> tuple[str, Measured]:
     """The vein or portal branch nearest to a place of the baseline, with its distance; not the hepatic artery."""
     place = np.asarray(place_lps_mm, dtype=float)
-    found = before.vessels_near(place[None], reach_mm=_FIRST_REACH_MM)
+    found = before.vessels_near(place, reach_mm=_FIRST_REACH_MM)
     if not found:
         return "", NotMeasured(NEAREST_VESSEL, target, "no vessels were looked for, or none could be seen")
     best: tuple[float, Structure, FloatArray] | None = None
