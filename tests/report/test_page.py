@@ -22,10 +22,11 @@ from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.measurement import Measurement, NotMeasured
 from liverimg.core.study import Rejected
 from liverimg.core.vocabulary import Threshold
+from liverimg.report.band_bars import band_bar
 from liverimg.report.content import ReportContent
 from liverimg.report.page import render_page
 from liverimg.report.text import band_text, date_text, quantity_rows, say, value_text
-from liverimg.report.verdicts import band_bar, finding_rows
+from liverimg.report.verdicts import finding_rows
 
 ADDRESSES = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "formaction", "background"}
 HOSTILE = "<script>alert(1)</script>\n\"'><img src=x onerror=alert(2)>{{ 7*7 }}{title}"

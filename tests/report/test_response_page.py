@@ -25,6 +25,7 @@ from liverimg.core.measurement import NotMeasured
 from liverimg.core.study import Phase, Rejected
 from liverimg.report.response_content import ResponseContent, laid_over, with_titles
 from liverimg.report.response_page import render_response_page
+from liverimg.report.response_rows import untold_together
 from liverimg.report.text import quantity_title
 
 from .response_lacks import Without
@@ -187,6 +188,11 @@ def test_what_bands_leave_open_is_named_with_what_would_settle_it(case: Response
     lesion = replace(first, classifications=(open_class, *first.classifications[1:]))
     page = render_response_page(replace(case, response=replace(case.response, lesions=(lesion, *others)), margins={}))
     assert read(page).words.count("Margin class: A1 / A2. It would be settled by thinner slices.") == 2
+
+
+def test_one_reason_for_several_lesions_is_said_once() -> None:
+    lines = (("L1", ("Too dark.", "Too late.")), ("L2", ("Too late.",)), ("L3", ()))
+    assert untold_together(lines) == (("L1", "Too dark."), ("L1, L2", "Too late."))
 
 
 def test_what_was_not_looked_for_or_not_used_is_named(case: ResponseContent, seen: Reader) -> None:

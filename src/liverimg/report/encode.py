@@ -25,7 +25,7 @@ def png_uri(rgba: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def thinned(rgba: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
+def thinned(rgba: NDArray[np.floating], factor: int) -> NDArray[np.floating]:
     """A picture made smaller by averaging blocks of pixels, colours weighted by how opaque they are.
 
     Args:
@@ -33,7 +33,12 @@ def thinned(rgba: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
         factor: Pixels of a block along each side.
     """
     rows, columns = (n // factor for n in rgba.shape[:2])
-    blocks = rgba[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, 4)
-    alpha = blocks[..., 3:].mean(axis=(1, 3))
-    colour = (blocks[..., :3] * blocks[..., 3:]).mean(axis=(1, 3)) / np.maximum(alpha, 1e-6)
-    return np.asarray(np.concatenate([colour, alpha], axis=-1))
+    made = np.zeros((rows, columns, 4), dtype=rgba.dtype)
+    for down in range(factor):
+        for across in range(factor):
+            part = rgba[down : rows * factor : factor, across : columns * factor : factor]
+            made[..., :3] += part[..., :3] * part[..., 3:]
+            made[..., 3] += part[..., 3]
+    made /= factor**2
+    made[..., :3] /= np.maximum(made[..., 3:], 1e-6)
+    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,3 +53,10 @@ class MarginSurface:
                 or (corners.size and not 0 <= corners.min() <= corners.max() < among)
             ):
                 raise ValueError(f"{name} does not hold three indices of {among} vertices each")
+
+    @cached_property
+    def middle_lps_mm(self) -> FloatArray:
+        """Centre of the tumour's surface by area, in the later examination."""
+        corners = self.vertices_lps_mm[self.triangles]
+        area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+        return np.asarray(np.average(corners.mean(axis=1), axis=0, weights=area))

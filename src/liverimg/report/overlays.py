@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage import measure
 
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
 from liverimg.core.measurement import Measurement
+from liverimg.report.holes import without_holes
+from liverimg.report.level_lines import level_lines, simplified
 from liverimg.report.planes import Box, Plane, Scene
 from liverimg.report.text import Strings, short_title, value_text
 
@@ -85,9 +87,7 @@ class LesionMask:
 
     def cut(self, plane: Plane) -> BoolArray:
         """The lesion on a plane, rows down and columns across."""
-        whole = np.zeros(plane.grid.shape, dtype=bool)
-        whole[tuple(slice(a, b) for a, b in zip(self.start_kji, self.stop_kji, strict=True))] = self.mask
-        return np.asarray(plane.cut(whole))
+        return np.asarray(plane.cut_block(self.mask, self.start_kji))
 
 
 def bounds(mask: BoolArray) -> tuple[NDArray[np.int_], NDArray[np.int_]] | None:
@@ -121,9 +121,9 @@ def lesion_masks(scene: Scene, centroids_lps_mm: Mapping[str, tuple[float, float
         return found
     lower, upper = extent
     block = tumour[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))]
-    components, count = ndimage.label(block, structure=np.ones((3, 3, 3)))
-    centres = np.array(ndimage.center_of_mass(block, components, range(1, count + 1))) + lower
+    components, _ = ndimage.label(block, structure=np.ones((3, 3, 3)))
     boxes = ndimage.find_objects(components)
+    centres = np.array([_middle(components, box, n) for n, box in enumerate(boxes, start=1)]) + lower
     for name, centroid in wanted.items():
         apart = np.linalg.norm(scene.grid.index_to_lps_mm(centres) - centroid, axis=1)
         nearest = int(np.argmin(apart))
@@ -131,6 +131,12 @@ def lesion_masks(scene: Scene, centroids_lps_mm: Mapping[str, tuple[float, float
         start = lower + np.array([side.start for side in box])
         found[name] = LesionMask(start, components[box] == nearest + 1)
     return found
+
+
+def _middle(components: NDArray[np.integer], box: tuple[slice, ...], number: int) -> NDArray[np.float64]:
+    """Middle of the voxels of one component, looked for in the box around it."""
+    start = [side.start for side in box]
+    return np.asarray(np.argwhere(components[box] == number).mean(axis=0) + start)
 
 
 def outline_path(mask: BoolArray, plane: Plane, box: Box) -> str:
@@ -143,19 +149,26 @@ def outline_path(mask: BoolArray, plane: Plane, box: Box) -> str:
         plane: Where the mask lies.
         box: The part of the plane that the picture shows.
     """
+    return outline_paths([mask], plane, box)[0]
+
+
+def outline_paths(masks: Sequence[BoolArray], plane: Plane, box: Box) -> list[str]:
+    """:func:`outline_path` of several masks on one plane."""
     height, width = plane.spacing_mm
     top = max(int(box.top / height) - _CROP_PIXELS, 0)
     left = max(int(box.left / width) - _CROP_PIXELS, 0)
     bottom, right = int(box.bottom / height) + _CROP_PIXELS + 1, int(box.right / width) + _CROP_PIXELS + 1
-    part = np.pad(mask[top:bottom, left:right], 1).astype(np.float32)
-    pieces = []
-    for line in measure.find_contours(part, 0.5):  # type: ignore[no-untyped-call]
-        points = measure.approximate_polygon(line, _SIMPLIFY_PIXELS)  # type: ignore[no-untyped-call]
+    parts = [mask[top:bottom, left:right] for mask in masks]
+    lines = [level_lines(np.pad(part, 1).astype(np.float32), 0.5) if part.any() else [] for part in parts]
+    whole = [line for own in lines for line in own]
+    paths = []
+    for line, points in zip(whole, simplified(whole, _SIMPLIFY_PIXELS), strict=True):
         y = (points[:, 0] - 1 + top + 0.5) * height - box.top
         x = (points[:, 1] - 1 + left + 0.5) * width - box.left
-        steps = [f"{a:.2f} {b:.2f}" for a, b in zip(x, y, strict=True)]
-        pieces.append("M" + "L".join(steps[:-1]) + "Z" if (line[0] == line[-1]).all() else "M" + "L".join(steps))
-    return "".join(pieces)
+        steps = [f"{a:.2f} {b:.2f}" for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+        paths.append("M" + "L".join(steps[:-1]) + "Z" if (line[0] == line[-1]).all() else "M" + "L".join(steps))
+    ends = [0, *accumulate(len(own) for own in lines)]
+    return ["".join(paths[a:b]) for a, b in pairwise(ends)]
 
 
 def outlines(scene: Scene, plane: Plane, box: Box, structures: tuple[Structure, ...]) -> tuple[Outline, ...]:
@@ -163,16 +176,13 @@ def outlines(scene: Scene, plane: Plane, box: Box, structures: tuple[Structure, 
 
     The liver is drawn as one organ: parenchyma with the tumours and vessels that it encloses.
     """
-    drawn = []
-    for structure in structures:
-        if structure is Structure.LIVER:
-            mask = ndimage.binary_fill_holes(plane.cut_mask(scene.labels, *LIVER_CONTENTS))
-        else:
-            mask = plane.cut_mask(scene.labels, structure)
-        path = outline_path(np.asarray(mask), plane, box) if mask.any() else ""
-        if path:
-            drawn.append(Outline(structure, path))
-    return tuple(drawn)
+    groups = [LIVER_CONTENTS if structure is Structure.LIVER else (structure,) for structure in structures]
+    masks = [
+        without_holes(mask) if structure is Structure.LIVER else mask
+        for structure, mask in zip(structures, plane.cut_masks(scene.labels, *groups), strict=True)
+    ]
+    paths = outline_paths(masks, plane, box)
+    return tuple(Outline(structure, path) for structure, path in zip(structures, paths, strict=True) if path)
 
 
 def calliper(quantity: Measurement, plane: Plane, box: Box, strings: Strings) -> Calliper | None:

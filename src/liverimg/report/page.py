@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from liverimg.core.labels import Structure
+from liverimg.core.measurement import Lesion
+from liverimg.core.side_by_side import side_by_side
 from liverimg.report import rows
 from liverimg.report.content import ReportContent
 from liverimg.report.encode import png_uri
@@ -20,7 +23,7 @@ from liverimg.report.projection import LOOKS, projection
 from liverimg.report.surface3d import blocks, plotly_figure, surfaces
 from liverimg.report.templating import TEMPLATES, as_script, environment, own_file, policy
 from liverimg.report.text import date_text, quantity_rows, say
-from liverimg.report.verdicts import verdicts
+from liverimg.report.verdicts import LesionPanel, verdicts
 from liverimg.report.window_cards import window_cards
 
 __all__ = ["TEMPLATES", "render_page"]
@@ -45,15 +48,8 @@ def render_page(content: ReportContent) -> str:
     masks = lesion_masks(scene, {le.id: le.centroid_lps_mm for le in content.measurements.lesions})
     studio = Studio.of(scene, titles, content.strings)
     said = verdicts(content)
-    lesions = content.measurements.lesions
-    panels = tuple(
-        replace(
-            panel,
-            pictures=lesion_pictures(studio, lesion, masks.get(lesion.id)),
-            distances=distance_pictures(studio, lesion, masks.get(lesion.id)),
-        )
-        for panel, lesion in zip(said.panels, lesions, strict=True)
-    )
+    listed = list(zip(said.panels, content.measurements.lesions, strict=True))
+    panels = side_by_side(lambda one: _with_pictures(*one, studio, masks), listed)
     view3d = _view3d(scene, masks, titles, colours, content)
     scripts = {"page": own_file("page.js")}
     plotly = plotly_script() if view3d["scene"] else None
@@ -85,6 +81,16 @@ def render_page(content: ReportContent) -> str:
             style=own_file("page.css"),
             policy=policy([*scripts.values(), *([plotly.plain] if plotly else [])]),
         )
+    )
+
+
+def _with_pictures(panel: LesionPanel, lesion: Lesion, studio: Studio, masks: Mapping[str, LesionMask]) -> LesionPanel:
+    """A lesion's panel with what its pictures show."""
+    mask = masks.get(lesion.id)
+    return replace(
+        panel,
+        pictures=lesion_pictures(studio, lesion, mask),
+        distances=distance_pictures(studio, lesion, mask),
     )
 
 

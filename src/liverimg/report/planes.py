@@ -8,18 +8,18 @@ right and y down, so anisotropic voxels need no further care.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap, Structure
 from liverimg.core.orientation import Orientation
 from liverimg.core.volume import Volume
+from liverimg.report.splines import cubic_picture
 
 # The longest axis of a direction gets the first letter; a second one follows beyond this cosine (15 degrees).
 _SECOND_LETTER = 0.26
@@ -155,10 +155,23 @@ class Plane:
             picture = picture.T
         return np.flip(picture, axis=0) if layout.down_flipped else picture
 
-    def cut_mask(self, labels: LabelMap, *structures: Structure) -> BoolArray:
-        """Where the structures lie on the slice, rows down and columns across."""
+    def cut_block(self, block: NDArray[Any], start_kji: NDArray[np.int_]) -> NDArray[Any]:
+        """:meth:`cut` of an array that holds nothing but a block, which starts at an index."""
+        axis = self._layout.normal
+        shape = list(self.grid.shape)
+        shape[axis] = 1
+        slab = np.zeros(shape, dtype=block.dtype)
+        if start_kji[axis] <= self.index < start_kji[axis] + block.shape[axis]:
+            place = [slice(int(a), int(a) + n) for a, n in zip(start_kji, block.shape, strict=True)]
+            place[axis] = slice(0, 1)
+            slab[tuple(place)] = np.take(block, [self.index - int(start_kji[axis])], axis=axis)
+        return replace(self, index=0).cut(slab)
+
+    def cut_masks(self, labels: LabelMap, *groups: tuple[Structure, ...]) -> list[BoolArray]:
+        """Where structures lie on the slice, rows down and columns across, for each group of them."""
         slab = self.slab(labels)
-        return np.asarray(Plane(self.view, slab.grid, 0).cut(slab.mask(*structures)))
+        flat = Plane(self.view, slab.grid, 0)
+        return [np.asarray(flat.cut(slab.mask(*group))) for group in groups]
 
     def slab(self, labels: LabelMap) -> LabelMap:
         """The labels of this slice alone, one voxel thick."""
@@ -216,8 +229,7 @@ class Plane:
         columns = max(round(box.width / mm_per_pixel), 1)
         y = (box.top + (np.arange(rows) + 0.5) * box.height / rows) / height - 0.5 - top
         x = (box.left + (np.arange(columns) + 0.5) * box.width / columns) / width - 0.5 - left
-        where = np.meshgrid(y, x, indexing="ij")
-        return np.asarray(ndimage.map_coordinates(part, where, order=3, mode="nearest"), dtype=np.float32)
+        return cubic_picture(part, y, x)
 
 
 def letters_of(*directions: NDArray[np.float64]) -> tuple[str, str]:

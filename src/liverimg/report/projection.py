@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverimg.core.labels import Structure
+from liverimg.report.splines import cubic_picture, linear_picture
 from liverimg.report.surface3d import Block
 
 # For each look: which standard array axis runs into the picture and whether from its far end, then the axes
@@ -20,6 +21,7 @@ _LOOKS = {
     "below": ((0, False), (1, False), (2, False)),
 }
 LOOKS = tuple(_LOOKS)
+_ROOM_PIXELS = 8
 
 
 def projection(
@@ -53,15 +55,15 @@ def projection(
     picture, alpha = np.zeros((rows, columns, 3)), np.zeros((rows, columns))
     depth = np.full((rows, columns), np.inf)
     for n in solid:
-        cover, far, shade = layers[n]
-        cover = np.where(far < depth, cover, 0.0)
-        picture, alpha = _over(picture, alpha, shades[n] * shade[..., None], cover)
-        depth = np.where(cover > 0.5, far, depth)
+        part, cover, far, shade = layers[n]
+        cover = np.where(far < depth[part], cover, 0.0)
+        _lay(picture[part], alpha[part], shades[n] * shade[..., None], cover)
+        depth[part] = np.where(cover > 0.5, far, depth[part])
     for n in (n for n in range(len(chosen)) if n not in solid):
-        cover, far, shade = layers[n]
+        part, cover, far, shade = layers[n]
         # Behind a solid surface nothing shines through; in front of it the veil is laid over.
-        veil = cover * np.where(far < depth, chosen[n][3]["still_opacity"], 0.0)
-        picture, alpha = _over(picture, alpha, shades[n] * shade[..., None], veil)
+        veil = cover * np.where(far < depth[part], chosen[n][3]["still_opacity"], 0.0)
+        _lay(picture[part], alpha[part], shades[n] * shade[..., None], veil)
     colour = picture / np.maximum(alpha, 1e-6)[..., None]
     rgba = np.concatenate([colour, alpha[..., None]], axis=-1)
     return np.asarray(np.clip(rgba * 255 + 0.5, 0, 255)).astype(np.uint8)
@@ -74,11 +76,14 @@ def _rgb(colour: str) -> NDArray[np.float64]:
     return np.array([int(colour[n : n + 2], 16) for n in (1, 3, 5)]) / 255
 
 
-def _over(
+def _lay(
     picture: NDArray[np.float64], alpha: NDArray[np.float64], colour: NDArray[np.float64], cover: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> None:
     # Porter-Duff "over" with premultiplied colour.
-    return colour * cover[..., None] + picture * (1 - cover)[..., None], cover + alpha * (1 - cover)
+    picture *= (1 - cover)[..., None]
+    picture += colour * cover[..., None]
+    alpha *= 1 - cover
+    alpha += cover
 
 
 def _edges(block: Block, reference: Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -99,8 +104,13 @@ def _frame(chosen: list[tuple[Structure, str, Block, Mapping[str, Any]]], look: 
     return mm_per_pixel, lower, shape, upper, reference
 
 
-def _layer(block: Block, settings: Mapping[str, Any], look: str, frame: Any) -> tuple[NDArray[np.float64], ...]:
-    """Cover (0 to 1), depth in mm and brightness of one block on the picture's pixels."""
+Part = tuple[slice, slice]
+
+
+def _layer(
+    block: Block, settings: Mapping[str, Any], look: str, frame: Any
+) -> tuple[Part, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The part of the picture that one block reaches, and its cover (0 to 1), depth in mm and brightness there."""
     mm_per_pixel, lower, (rows, columns), upper, reference = frame
     (into, far_first), (down, down_flip), (across, across_flip) = _LOOKS[look]
     filled = np.transpose(block.filled, (into, down, across))
@@ -116,18 +126,26 @@ def _layer(block: Block, settings: Mapping[str, Any], look: str, frame: Any) -> 
         mm = upper[axis] - along if flip else lower[axis] + along
         return np.asarray((mm - start[axis]) / spacing[axis])
 
-    where = np.meshgrid(place(down, down_flip, rows), place(across, across_flip, columns), indexing="ij")
-    strength = ndimage.map_coordinates(cover, where, order=1, cval=0.0)
-    smooth = ndimage.map_coordinates(
-        _filled_in(depth, cover > float(settings["level"])), where, order=3, mode="nearest"
-    )
+    y, x = place(down, down_flip, rows), place(across, across_flip, columns)
+    part = (_reached(y, cover.shape[0]), _reached(x, cover.shape[1]))
+    strength = linear_picture(cover, y[part[0]], x[part[1]])
+    hits = _filled_in(depth, cover > float(settings["level"]))
+    smooth = cubic_picture(hits, y[part[0]], x[part[1]]).astype(float)
     slope = np.gradient(ndimage.gaussian_filter(smooth, 1.2), mm_per_pixel)
-    normal = np.stack([slope[0], slope[1], np.full_like(smooth, -1.0)])
-    normal /= np.linalg.norm(normal, axis=0)
+    facing = np.stack([slope[0], slope[1], np.full_like(smooth, -1.0)])
+    facing /= np.linalg.norm(facing, axis=0)
     light = np.array([-0.45, -0.35, -0.82])
-    shade = 0.42 + 0.62 * np.clip(np.tensordot(light, normal, axes=1), 0, 1)
+    shade = 0.42 + 0.62 * np.clip(np.tensordot(light, facing, axes=1), 0, 1)
     edge = np.clip((strength - settings["level"]) / 0.12 + 0.5, 0, 1)
-    return np.asarray(edge, dtype=float), np.asarray(smooth, dtype=float), np.asarray(shade, dtype=float)
+    return part, np.asarray(edge, dtype=float), smooth, np.asarray(shade, dtype=float)
+
+
+def _reached(places: NDArray[np.float64], count: int) -> slice:
+    """The pixels whose places lie on a block, and as many around them as the smoothing of its depth looks at."""
+    on = np.flatnonzero((places >= 0) & (places <= count - 1))
+    if not on.size:
+        return slice(0, 2)
+    return slice(max(int(on[0]) - _ROOM_PIXELS, 0), int(on[-1]) + 1 + _ROOM_PIXELS)
 
 
 def _first_hit(filled: NDArray[np.float32], level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage import measure
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, LabelMap, Structure
@@ -15,10 +15,11 @@ from liverimg.core.motion import RigidMotion
 from liverimg.core.volume import Volume
 from liverimg.report.encode import jpeg_uri
 from liverimg.report.figures import grey_window
+from liverimg.report.level_lines import level_lines, simplified
 from liverimg.report.overlays import bounds
 from liverimg.report.planes import Scene, View, letters_of
 from liverimg.report.response_content import Examination
-from liverimg.report.sampling import sampled
+from liverimg.report.sampling import Lattice, pictured, sampled_on
 from liverimg.report.text import Strings
 from liverimg.report.window_shapes import Shape, path
 from liverimg.report.window_view import Camera
@@ -32,11 +33,11 @@ _DIRECTIONS = {
 # What runs through the liver without being a hole in it.
 _VEINS = (Structure.HEPATIC_VEIN, Structure.PORTAL_VEIN)
 _TREES = (*_VEINS, Structure.BILE_DUCT)
-_CUBIC = 3
 _SMOOTH = 0.45  # of a voxel: steps between slices are no edges of anything
 _HALF = 0.5
 _EDGE_PIXEL_MM = 0.45  # edges run between pixels, so these may be larger than those of the image
 _SIMPLER_PIXELS = 0.12
+_REACH = 4.0  # of the smoothing, in standard deviations
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +76,14 @@ class Body:
         own = grid.cropped(lower - 1, (k, j, i))
         if not rounded:
             return cls(kind, block, own)
-        away = [ndimage.distance_transform_edt(side, sampling=own.spacing_mm) for side in (block, ~block)]
+        away = [edt.edt(side, anisotropy=tuple(own.spacing_mm), black_border=False) for side in (block, ~block)]
         return cls(kind, block, own, (away[0] - away[1]).astype(np.float32))
+
+    @classmethod
+    def of_labels(cls, kind: str, labels: LabelMap, *structures: Structure) -> Body | None:
+        """The structures of a label map; None when none was drawn."""
+        box = labels.box(*structures)
+        return None if box is None else cls.of(kind, labels.mask_in(box, *structures), _cropped(labels.grid, box))
 
     @property
     def centre_lps_mm(self) -> FloatArray:
@@ -87,6 +94,11 @@ class Body:
         """Corners of the box around its voxels, shape (8, 3)."""
         ends = np.array(np.meshgrid(*[(_HALF, n - 1 - _HALF) for n in self.mask.shape], indexing="ij"))
         return self.grid.index_to_lps_mm(ends.reshape(3, 8).T)
+
+
+def _cropped(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+    k, j, i = (side.stop - side.start for side in box)
+    return grid.cropped([side.start for side in box], (k, j, i))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +127,8 @@ class Sheet:
         """Chooses the grey window and finds liver and vessels, once a study; ``when`` is ``before`` or ``now``."""
         labels = examination.labels
         scene = Scene.of(examination.volume, labels)
-        liver = Body.of(f"liver-{when}", labels.mask(*LIVER_CONTENTS, *_TREES), labels.grid)
-        vessels = Body.of(f"vessels-{when}", labels.mask(*_VEINS), labels.grid)
+        liver = Body.of_labels(f"liver-{when}", labels, *LIVER_CONTENTS, *_TREES)
+        vessels = Body.of_labels(f"vessels-{when}", labels, *_VEINS)
         return cls(examination.volume, grey_window(scene, strings), liver, vessels)
 
     def showing(self, volume: Volume, strings: Strings) -> Sheet:
@@ -154,12 +166,6 @@ class Cut:
         right, down = self.camera.right, self.camera.down
         return (*letters_of(-right, right), *letters_of(-down, down))
 
-    def points_lps_mm(self) -> FloatArray:
-        """Where its pixels lie in the later study, shape (rows, columns, 3)."""
-        rows = max(round(self.camera.height_mm / self.pixel_mm), 2)
-        columns = max(round(self.camera.width_mm / self.pixel_mm), 2)
-        return self.camera.lps_mm(np.zeros((rows, columns)), self.pixel_mm)
-
     def moved(self, way: RigidMotion) -> Cut:
         """The same cut in another study."""
         turn = way.matrix
@@ -173,41 +179,40 @@ class Cut:
 def grey_of(sheet: Sheet, cut: Cut, *, quality: int) -> str:
     """The study's image in a cut of its own frame, as a data URI; black where it does not reach."""
     volume = sheet.volume
-    index = np.moveaxis(volume.grid.lps_mm_to_index(cut.points_lps_mm()), -1, 0)
+    lattice = Lattice.of(cut.camera, volume.grid, pixel_mm=cut.pixel_mm)
     low, high = sheet.grey
-    values = sampled(volume.array, index, order=_CUBIC, outside=low)
+    values = pictured(volume.array, lattice, outside=low)
     grey = (np.clip((values - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
     return jpeg_uri(grey, quality=quality)
 
 
-def edge_of(body: Body, cut: Cut, *, manner: str = "") -> Shape | None:
+def edge_of(body: Body, cut: Cut) -> Shape | None:
     """The edge of something in a cut of its own frame; None where the cut misses it.
 
     The mask, or the distance to its edge, is interpolated between voxels and smoothed by less than half a voxel; the
-    edge runs where half is left, or the distance is none.
+    edge runs where half is left, or the distance is none. Only the pixels that the body's block reaches are looked at:
+    beyond them, and as far as the smoothing reaches, all have one value.
 
     Args:
         body: What.
         cut: Where, in the body's own study.
-        manner: Further classes in the style sheet.
     """
-    cut = replace(cut, pixel_mm=max(cut.pixel_mm, _EDGE_PIXEL_MM))
-    index = np.moveaxis(body.grid.lps_mm_to_index(cut.points_lps_mm()), -1, 0)
-    if not _touches(index, body.mask.shape):
+    pixel_mm = max(cut.pixel_mm, _EDGE_PIXEL_MM)
+    lattice = Lattice.of(cut.camera, body.grid, pixel_mm=pixel_mm)
+    met = lattice.where(body.mask.shape)
+    if met is None:
         return None
-    steps = np.linalg.inv(body.grid.affine[:3, :3]) @ np.stack([cut.camera.down, cut.camera.right], axis=1)
-    pitch_mm = 1 / np.linalg.norm(steps, axis=0)
+    sigma = _SMOOTH / np.linalg.norm([lattice.down_kji, lattice.right_kji], axis=1)
+    room = np.ceil(_REACH * sigma).astype(int) + 2
+    start = tuple(max(n - int(r), 0) for n, r in zip(met[0], room, strict=True))
+    stop = tuple(min(n + int(r), most) for n, r, most in zip(met[1], room, lattice.shape, strict=True))
+    if min(b - a for a, b in zip(start, stop, strict=True)) < 2:
+        return None
+    part = lattice.part((start[0], start[1]), (stop[0], stop[1]))
     mask, outside, level = (body.mask, 0.0, _HALF) if body.level is None else (body.level, float(body.level.min()), 0.0)
-    filled = ndimage.gaussian_filter(sampled(mask, index, order=1, outside=outside), _SMOOTH * pitch_mm / cut.pixel_mm)
-    pieces = []
-    for line in measure.find_contours(filled, level):  # type: ignore[no-untyped-call]
-        fewer = measure.approximate_polygon(line, _SIMPLER_PIXELS)  # type: ignore[no-untyped-call]
-        if len(fewer) > 2:
-            pieces.append(path((fewer[:, ::-1] + _HALF) * cut.pixel_mm, closed=False))
-    return Shape(f"{body.kind} {manner}".strip(), "".join(pieces)) if pieces else None
-
-
-def _touches(index: FloatArray, shape: tuple[int, ...]) -> bool:
-    """Whether any place may lie inside a block; a plane's places lie between its corners'."""
-    corners = index[:, [0, 0, -1, -1], [0, -1, 0, -1]]
-    return bool((corners.max(axis=1) >= 0).all() and (corners.min(axis=1) <= np.array(shape) - 1).all())
+    filled = ndimage.gaussian_filter(sampled_on(mask, part, order=1, outside=outside), sigma, truncate=_REACH)
+    lines = simplified(level_lines(filled, level), _SIMPLER_PIXELS)
+    pieces = [
+        path((line[:, ::-1] + (start[1], start[0]) + _HALF) * pixel_mm, closed=False) for line in lines if len(line) > 2
+    ]
+    return Shape(body.kind, "".join(pieces)) if pieces else None

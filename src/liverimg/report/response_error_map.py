@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage import measure
 
 from liverimg.core.alignment import Alignment, Pieces
+from liverimg.report.holes import without_holes
 from liverimg.report.planes import letters_of
 from liverimg.report.response_cuts import Body
 from liverimg.report.text import Strings, say
@@ -81,12 +82,13 @@ def error_views(alignment: Alignment, liver: Body | None, strings: Strings) -> t
 
 
 def _surface_lps_mm(liver: Body | None) -> FloatArray:
-    """Voxels of the liver, thinned: enough for its shadow."""
+    """Voxels at the liver's surface, thinned: enough for its shadow."""
     if liver is None:
         return np.zeros((0, 3))
     steps = np.maximum(1, np.floor(_PIXEL_MM / liver.grid.spacing_mm)).astype(int)
     thin = liver.mask[tuple(slice(None, None, int(s)) for s in steps)]
-    return liver.grid.index_to_lps_mm(np.argwhere(thin) * steps)
+    inside = ndimage.binary_erosion(thin)
+    return liver.grid.index_to_lps_mm(np.argwhere(thin & ~inside) * steps)
 
 
 def _view(
@@ -146,4 +148,4 @@ def _shadow(camera: Camera, surface: FloatArray) -> str:
 
 
 def _closed(covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return np.asarray(ndimage.binary_fill_holes(ndimage.binary_closing(covered, iterations=2)))
+    return without_holes(ndimage.binary_closing(covered, iterations=2))

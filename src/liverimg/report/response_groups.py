@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from liverimg.core.grid import FloatArray
-from liverimg.core.labels import Structure
+from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.measurement import Measurement
 from liverimg.core.response import LesionResponse
 from liverimg.core.study import Phase, Series
-from liverimg.report.overlays import lesion_masks
+from liverimg.core.zones import Focus, Zone, ZoneMap
+from liverimg.report.overlays import bounds, lesion_masks
 from liverimg.report.planes import Scene, View
 from liverimg.report.response_bands import Bands
 from liverimg.report.response_content import Examination, ResponseContent
@@ -53,20 +54,42 @@ class Studio:
         before = Sheet.of(content.before, "before", content.strings)
         now = Sheet.of(content.now, "now", content.strings)
         zones = content.zones
-        parts = [(part.id, "zone", zones.mask(part)) for part in zones.zones]
-        parts += [(part.id, "focus", zones.mask(part)) for part in zones.foci]
-        found = {name: Body.of(kind, mask, zones.grid, rounded=True) for name, kind, mask in parts}
-        drawn = content.now.labels.mask(Structure.TUMOUR) & (zones.array == 0)
         colours = tuple(str(c) for c in content.strings["display"]["margin"]["colours"])
         return cls(
             content=content,
             before=before,
             now=now,
             tumours=_tumours(content),
-            zones={name: body for name, body in found.items() if body is not None},
-            rest=Body.of("rest", drawn, zones.grid),
+            zones=_zones(zones),
+            rest=_rest(content.now.labels, zones),
             bands=Bands(content.limits_mm, colours),
         )
+
+
+def _zones(zones: ZoneMap) -> dict[str, Body]:
+    extent = bounds(zones.array > 0)
+    if extent is None:
+        return {}
+    lower, upper = extent
+    block = zones.array[tuple(slice(int(a), int(b)) for a, b in zip(lower, upper, strict=True))]
+    k, j, i = block.shape
+    grid = zones.grid.cropped(lower, (k, j, i))
+    kinds: list[tuple[Zone | Focus, str]] = [
+        *((part, "zone") for part in zones.zones),
+        *((part, "focus") for part in zones.foci),
+    ]
+    found = {part.id: Body.of(kind, block == part.value, grid, rounded=True) for part, kind in kinds}
+    return {name: body for name, body in found.items() if body is not None}
+
+
+def _rest(labels: LabelMap, zones: ZoneMap) -> Body | None:
+    """Tumour outside every zone and focus."""
+    box = labels.box(Structure.TUMOUR)
+    if box is None:
+        return None
+    drawn = labels.mask_in(box, Structure.TUMOUR) & (zones.array[box] == 0)
+    k, j, i = drawn.shape
+    return Body.of("rest", drawn, zones.grid.cropped([side.start for side in box], (k, j, i)))
 
 
 def _tumours(content: ResponseContent) -> dict[str, Body]:

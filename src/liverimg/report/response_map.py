@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage import measure
 
 from liverimg.report.encode import png_uri, thinned
+from liverimg.report.level_lines import level_lines, simplified
 from liverimg.report.margin_surface import MarginSurface
 from liverimg.report.mesh_view import spread
 from liverimg.report.response_bands import Bands
@@ -26,9 +26,11 @@ _HALF_WIDTH, _HALF_HEIGHT = 2 * np.sqrt(2.0), np.sqrt(2.0)
 _PIXEL = 0.25
 _FINER = 2
 _ROUNDS = 12
+_CLOSE = 1e-9  # a step is followed by one of about its square
 _STEP_SHARE = 0.01  # of the tumour's size: a few pixels of the map
 _REACH_PIXELS = 6.0
 _SMOOTH_PIXELS = 1.5
+_SIMPLER_PIXELS = 0.6
 _SIGN = 2.6
 _EMPTY = 0.55
 
@@ -69,10 +71,13 @@ def mollweide(directions: FloatArray) -> FloatArray:
     sine = np.clip(directions[:, 2] / length, -1.0, 1.0)
     longitude = np.arctan2(directions[:, 0], -directions[:, 1])
     angle = np.arcsin(sine) * 0.9
+    open_still = np.arange(len(angle))  # near the poles the steps shrink slowly, elsewhere a few are enough
     for _ in range(_ROUNDS):
-        slope = np.maximum(2 + 2 * np.cos(2 * angle), 1e-9)
-        step = (2 * angle + np.sin(2 * angle) - np.pi * sine) / slope
-        angle = np.clip(angle - step, -np.pi / 2, np.pi / 2)
+        now = angle[open_still]
+        slope = np.maximum(2 + 2 * np.cos(2 * now), 1e-9)
+        step = (2 * now + np.sin(2 * now) - np.pi * sine[open_still]) / slope
+        angle[open_still] = np.clip(now - step, -np.pi / 2, np.pi / 2)
+        open_still = open_still[np.abs(step) > _CLOSE]
     angle = np.where(np.abs(sine) > 1 - 1e-9, np.sign(sine) * np.pi / 2, angle)
     x = _HALF_WIDTH / np.pi * longitude * np.cos(angle)
     y = _HALF_HEIGHT * np.sin(angle)
@@ -87,7 +92,7 @@ def flat_map(surface: MarginSurface, bands: Bands, *, thinnest_lps_mm: FloatArra
         bands: Colours.
         thinnest_lps_mm: Where the margin is smallest, in the later study; None when not known.
     """
-    centre = middle_of(surface)
+    centre = surface.middle_lps_mm
     margin, inside = _margins(surface, centre)
     known = np.isfinite(margin)
     colour = np.full((*margin.shape, 4), _EMPTY)
@@ -114,13 +119,6 @@ def flat_map(surface: MarginSurface, bands: Bands, *, thinnest_lps_mm: FloatArra
     )
 
 
-def middle_of(surface: MarginSurface) -> FloatArray:
-    """Centre of the tumour's surface by area, in the later study."""
-    corners = surface.vertices_lps_mm[surface.triangles]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    return np.asarray(np.average(corners.mean(axis=1), axis=0, weights=area))
-
-
 def _margins(surface: MarginSurface, centre: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     """The smallest margin at each pixel of the map (NaN where no surface lies that way), and which pixels are map."""
     rows, columns = int(HEIGHT / _PIXEL), int(WIDTH / _PIXEL)
@@ -131,7 +129,7 @@ def _margins(surface: MarginSurface, centre: FloatArray) -> tuple[FloatArray, ND
     row = np.clip(place[:, 1].astype(int), 0, rows - 1)
     column = np.clip(place[:, 0].astype(int), 0, columns - 1)
     least = np.full((rows, columns), np.inf)
-    np.minimum.at(least, (row, column), values)
+    np.minimum.at(least.ravel(), row * columns + column, values)  # a view: what is flat is found faster
     y, x = np.meshgrid((np.arange(rows) + 0.5) * _PIXEL, (np.arange(columns) + 0.5) * _PIXEL, indexing="ij")
     inside = ((x - WIDTH / 2) / (WIDTH / 2)) ** 2 + ((y - HEIGHT / 2) / (HEIGHT / 2)) ** 2 <= 1
     empty = ~np.isfinite(least)
@@ -151,12 +149,8 @@ def _edges(field: FloatArray, level: float, *, closed: bool = False) -> str:
     if closed:
         field = np.pad(field, 1)
     shift = 0.5 - int(closed)
-    pieces = []
-    for line in measure.find_contours(field, level):  # type: ignore[no-untyped-call]
-        fewer = measure.approximate_polygon(line, 0.6)  # type: ignore[no-untyped-call]
-        if len(fewer) > 2:
-            pieces.append(path((fewer[:, ::-1] + shift) * _PIXEL, closed=closed))
-    return "".join(pieces)
+    lines = simplified(level_lines(field, level), _SIMPLER_PIXELS)
+    return "".join(path((line[:, ::-1] + shift) * _PIXEL, closed=closed) for line in lines if len(line) > 2)
 
 
 def _graticule() -> str:

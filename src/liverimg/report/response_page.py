@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from liverimg.core.response import LesionResponse
+from liverimg.core.side_by_side import side_by_side
 from liverimg.report.plotly_script import plotly_script
 from liverimg.report.response_content import ResponseContent
 from liverimg.report.response_error_map import ErrorView, error_views
@@ -24,10 +25,11 @@ from liverimg.report.response_rows import (
     place_rows,
     summary_row,
     untold,
+    untold_together,
 )
 from liverimg.report.rows import KeyFigure, series_rows
 from liverimg.report.templating import environment, own_file, policy
-from liverimg.report.text import QuantityRow, date_text, quantity_rows, say
+from liverimg.report.text import QuantityRow, date_text, named, quantity_rows, say
 from liverimg.report.verdicts import ClassRow, class_rows
 
 
@@ -65,7 +67,8 @@ def render_response_page(content: ResponseContent) -> str:
         The HTML text, UTF-8.
     """
     strings, studio = content.strings, Studio.of(content)
-    panels = tuple(_panel(lesion, f"lesion-{n}", studio) for n, lesion in enumerate(content.response.lesions, start=1))
+    anchored = [(lesion, f"lesion-{n}") for n, lesion in enumerate(content.response.lesions, start=1)]
+    panels = tuple(side_by_side(lambda one: _panel(*one, studio), anchored))
     scripts = {"scenes": own_file("page.js"), "response": own_file("response.js")}
     plotly = plotly_script() if any(panel.margin is not None for panel in panels) else None
     response = content.response
@@ -82,6 +85,7 @@ def render_response_page(content: ResponseContent) -> str:
             facts=_facts(content),
             warnings=_warnings(content),
             panels=panels,
+            untold=untold_together((panel.summary.id, panel.untold) for panel in panels),
             liver=liver_group(studio),
             places=place_rows(content),
             matched=_matched(content),
@@ -126,7 +130,7 @@ def _panel(lesion: LesionResponse, anchor: str, studio: Studio) -> ResponsePanel
         if margin is not None or summary.margin_known
         else getattr(lesion.quantity(MINIMUM), "reason", ""),
         classes=class_rows(lesion.classifications, strings),
-        not_applied=tuple((said.title, said.reason) for said in lesion.not_applied),
+        not_applied=tuple((said.title, named(said.reason, strings)) for said in lesion.not_applied),
         zones=own_parts(content.response.zones, (lesion.zone,), studio, "zone"),
         foci=tuple(
             (row, focus_group(row.id, lesion, studio))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverimg.report.encode import png_uri, thinned
+from liverimg.report.holes import without_holes
 from liverimg.report.margin_surface import MarginSurface
-from liverimg.report.mesh_view import nearest_points, normals, shades, spread
+from liverimg.report.mesh_view import Points, facing, nearest_placed, nearest_points, normals, placed, shades, spread
+from liverimg.report.overlays import bounds
 from liverimg.report.planes import letters_of
 from liverimg.report.response_bands import Bands
-from liverimg.report.response_map import middle_of
 from liverimg.report.surface3d import ViewBox, letters_trace, mesh_trace, packed, scene_layout
 from liverimg.report.text import Strings, say
 from liverimg.report.window_view import Camera
@@ -44,6 +46,8 @@ _ZONE_VEIL, _ZONE_EDGE = 0.10, 0.55
 _ZONE_RGB = np.array([0.45, 0.52, 0.60])
 _THIN_RGB = np.array([0.05, 0.05, 0.05])
 _RING_SHARE, _RING_WIDTH = 0.035, 0.011
+_ROOM = 4  # pixels around the tumour, more than gaps are closed over
+_VEIL_GAP = 4
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def painted_scene(
     layout = scene_layout(box)
     if ends_lps_mm is not None:
         traces.append(_pin(surface, ends_lps_mm, strings))
-        layout["scene"]["camera"].update(eye_towards(ends_lps_mm[0] - middle_of(surface)))
+        layout["scene"]["camera"].update(eye_towards(ends_lps_mm[0] - surface.middle_lps_mm))
     return {"data": [*traces, letters_trace(box, strings)], "layout": layout}
 
 
@@ -119,7 +123,7 @@ def _veil(surface: MarginSurface, strings: Strings) -> dict[str, Any]:
 
 def _pin(surface: MarginSurface, ends_lps_mm: tuple[FloatArray, FloatArray], strings: Strings) -> dict[str, Any]:
     """The smallest margin as a line, which stands out of the tumour: the margin's own may hide inside."""
-    outward = ends_lps_mm[0] - middle_of(surface)
+    outward = ends_lps_mm[0] - surface.middle_lps_mm
     size_mm = np.ptp(surface.vertices_lps_mm, axis=0).max()
     head = ends_lps_mm[0] + outward / max(float(np.linalg.norm(outward)), 1e-9) * _PIN_SHARE * size_mm
     ends = np.array([head, *ends_lps_mm])
@@ -154,31 +158,62 @@ def stills(
         thinnest_lps_mm: Where the margin is smallest; None when not known.
         strings: Words.
     """
-    middle = middle_of(surface)
+    middle = surface.middle_lps_mm
     everything = np.concatenate([surface.vertices_lps_mm, surface.zone_vertices_lps_mm])
     reach = float(np.linalg.norm(everything - middle, axis=1).max()) * _SPARE
     looks: dict[str, tuple[Sequence[float], Sequence[float]]] = dict(_LOOKS)
     if thinnest_lps_mm is not None:
         looks = {"thinnest": _facing(thinnest_lps_mm - middle), **looks}
     pixel = 2 * reach / (_PIXELS * _FINER)
-    points = spread(surface.vertices_lps_mm, surface.triangles, step_mm=1.3 * pixel)
-    found = np.clip(bands.of(points.of_corners(surface.margin_mm, surface.triangles)), 0, len(bands.colours) - 1)
-    facing = points.of_corners(normals(surface.vertices_lps_mm, surface.triangles), surface.triangles)
-    veil = spread(surface.zone_vertices_lps_mm, surface.zone_triangles, step_mm=3 * pixel).lps_mm
-    colours = bands.rgb()[found]
+    paint = _Paint.of(surface, bands, pixel)
+    veil = spread(surface.zone_vertices_lps_mm, surface.zone_triangles, step_mm=3 * pixel)
+    # In single precision points lie a ten-thousandth of a pixel off at most.
+    dots, around = (points.lps_mm.astype(np.float32) for points in (paint.points, veil))
     made = []
     for name, (right, down) in looks.items():
         across, fall = np.asarray(right, dtype=float), np.asarray(down, dtype=float)
         camera = Camera(
             across, fall, middle - reach * (across + fall + np.cross(across, fall)), 2 * reach, 2 * reach, 0.0
         )
-        rgba = _look(camera, pixel, points.lps_mm, colours * shades(facing, camera)[:, None], veil)
+        places = placed(dots, camera)
+        rgba = _look(camera, pixel, places, paint, around)
         if thinnest_lps_mm is not None:
-            _ring(rgba, camera, thinnest_lps_mm, points.lps_mm, pixel)
+            _ring(rgba, camera.place(thinnest_lps_mm), places, pixel)
         image = png_uri((thinned(rgba, _FINER) * 255 + 0.5).astype(np.uint8))
         letters = (*letters_of(-across, across), *letters_of(-fall, fall))
         made.append(Still(image, (_PIXELS, _PIXELS), say(strings, f"margin.look.{name}"), letters))
     return tuple(made)
+
+
+@dataclass(frozen=True, eq=False)
+class _Paint:
+    """The tumour as painted points.
+
+    Attributes:
+        points: Spread over its surface.
+        surface: The surface.
+        normals: At its vertices.
+        bands: Colours.
+    """
+
+    points: Points
+    surface: MarginSurface
+    normals: FloatArray
+    bands: Bands
+
+    @classmethod
+    def of(cls, surface: MarginSurface, bands: Bands, pixel: float) -> _Paint:
+        """Points close enough for pixels of a size in mm."""
+        points = spread(surface.vertices_lps_mm, surface.triangles, step_mm=1.3 * pixel)
+        return cls(points, surface, normals(surface.vertices_lps_mm, surface.triangles), bands)
+
+    def rgb(self, which: NDArray[np.int_], camera: Camera) -> FloatArray:
+        """Colours of some of the points in a picture, shape (n, 3)."""
+        triangles = self.surface.triangles
+        margin_mm = self.points.at(which, self.surface.margin_mm, triangles)
+        found = np.clip(self.bands.of(margin_mm), 0, len(self.bands.colours) - 1)
+        shade = shades(self.points.at(which, facing(self.normals, camera), triangles))
+        return np.clip(self.bands.rgb()[found] * shade[:, None], 0, 1)
 
 
 def _facing(way: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -190,36 +225,55 @@ def _facing(way: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(np.cross(down, into)), tuple(down)
 
 
-def _look(camera: Camera, pixel: float, points: FloatArray, colours: FloatArray, veil: FloatArray) -> FloatArray:
-    shown = nearest_points(points, camera, mm_per_pixel=pixel)
+def _look(
+    camera: Camera, pixel: float, places: NDArray[np.floating], paint: _Paint, veil: NDArray[np.floating]
+) -> NDArray[np.float32]:
     size = _PIXELS * _FINER
-    shown = shown[:size, :size]
-    hit = shown >= 0
-    # Single pixels that no point fell on take their neighbour's colour.
-    closed = ndimage.binary_closing(hit, iterations=2) | hit
-    nearest = ndimage.distance_transform_edt(~hit, return_distances=False, return_indices=True) if hit.any() else None
-    rgba = np.zeros((*shown.shape, 4))
-    around = nearest_points(veil, camera, mm_per_pixel=pixel)[:size, :size] >= 0
-    around = ndimage.binary_fill_holes(ndimage.binary_closing(around, iterations=4))
+    shown = nearest_placed(places, camera, mm_per_pixel=pixel)[:size, :size]
+    rgba = np.zeros((*shown.shape, 4), dtype=np.float32)
+    around = _filled(nearest_points(veil, camera, mm_per_pixel=pixel)[:size, :size] >= 0, _VEIL_GAP)
     rim = around & ~ndimage.binary_erosion(around, iterations=2)
     rgba[..., :3] = _ZONE_RGB
     rgba[..., 3] = np.where(rim, _ZONE_EDGE, np.where(around, _ZONE_VEIL, 0.0))
-    if nearest is not None:
-        rgba[closed, :3] = np.clip(colours[shown[tuple(nearest)]], 0, 1)[closed]
-        rgba[closed, 3] = 1.0
+    extent = bounds(shown >= 0)
+    if extent is not None:
+        box = tuple(slice(max(int(a) - _ROOM, 0), int(b) + _ROOM) for a, b in zip(*extent, strict=True))
+        _lay(rgba[box], shown[box], paint, camera)
     return rgba
 
 
-def _ring(rgba: FloatArray, camera: Camera, place: FloatArray, points: FloatArray, pixel: float) -> None:
+def _filled(hit: NDArray[np.bool_], gap: int) -> NDArray[np.bool_]:
+    """Pixels that points fell on, with what they enclose."""
+    return without_holes(ndimage.binary_closing(hit, iterations=gap))
+
+
+def _lay(rgba: NDArray[np.float32], shown: NDArray[np.int_], paint: _Paint, camera: Camera) -> None:
+    """Paints the tumour on the part of a picture around it."""
+    hit = shown >= 0
+    # Single pixels that no point fell on take their neighbour's colour.
+    closed = ndimage.binary_closing(hit, iterations=2) | hit
+    gaps = closed & ~hit
+    if gaps.any():
+        rows, columns = ndimage.distance_transform_edt(~hit, return_distances=False, return_indices=True)[:, gaps]
+        shown = shown.copy()
+        shown[gaps] = shown[rows, columns]
+    rgba[closed, :3] = paint.rgb(shown[closed], camera)
+    rgba[closed, 3] = 1.0
+
+
+def _ring(rgba: NDArray[np.float32], place: FloatArray, places: NDArray[np.floating], pixel: float) -> None:
     """A ring around the thinnest place, where it is not hidden behind the tumour."""
-    x, y, depth = camera.place(place)
-    placed = camera.place(points)
-    beside = np.hypot(placed[:, 0] - x, placed[:, 1] - y) < 4 * pixel
+    x, y, depth = place
     size = rgba.shape[0]
-    if beside.any() and placed[beside, 2].min() < depth - size * pixel * _RING_SHARE:
+    beside = np.flatnonzero(np.abs(places[0] - x) < 4 * pixel)
+    beside = beside[np.hypot(places[0, beside] - x, places[1, beside] - y) < 4 * pixel]
+    if len(beside) and places[2, beside].min() < depth - size * pixel * _RING_SHARE:
         return
+    reach = math.ceil(size * (_RING_SHARE + _RING_WIDTH)) + 1
+    top, left = (max(int(at / pixel) - reach, 0) for at in (y, x))
+    rgba = rgba[top : top + 2 * reach + 2, left : left + 2 * reach + 2]
     row, column = np.indices(rgba.shape[:2])
-    away = np.hypot(column - x / pixel, row - y / pixel) / size
+    away = np.hypot(column + left - x / pixel, row + top - y / pixel) / size
     inner = np.abs(away - _RING_SHARE)
     rgba[inner < _RING_WIDTH, :3] = 1.0
     rgba[inner < _RING_WIDTH, 3] = 1.0

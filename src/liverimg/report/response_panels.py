@@ -10,7 +10,7 @@ from markupsafe import Markup
 from liverimg.core.response import LesionResponse, Part
 from liverimg.report.response_bands import BandRow, band_rows
 from liverimg.report.response_groups import Studio, thinnest_ends
-from liverimg.report.response_map import FlatMap, flat_map, middle_of
+from liverimg.report.response_map import FlatMap, flat_map
 from liverimg.report.response_painted import Still, eye_towards, painted_scene, stills
 from liverimg.report.response_rows import MINIMUM, PartRow, part_row, spot_words, with_band
 from liverimg.report.templating import as_script
@@ -51,7 +51,7 @@ def margin_card(lesion: LesionResponse, studio: Studio) -> MarginCard | None:
     figure = painted_scene(surface, studio.bands, ends_lps_mm=line, strings=content.strings)
     return MarginCard(
         scene=as_script(figure),
-        eye=None if place is None else json.dumps(eye_towards(place - middle_of(surface)), sort_keys=True),
+        eye=None if place is None else json.dumps(eye_towards(place - surface.middle_lps_mm), sort_keys=True),
         stills=stills(surface, studio.bands, thinnest_lps_mm=place, strings=content.strings),
         flat=flat_map(surface, studio.bands, thinnest_lps_mm=place),
         bands=band_rows(studio.bands, lesion.quantities, content.strings),

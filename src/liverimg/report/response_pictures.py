@@ -93,36 +93,66 @@ def pair(setting: Setting, cut: Cut, *, heading: str, mark: Mark | None = None) 
         mark: A place to point at, where the plane passes it.
     """
     if setting.motion is None:
-        after = _picture(setting, cut, cut, is_now=True, mark=mark)
+        after = _picture(setting, _Sight.of(setting, cut, cut, is_now=True), mark=mark)
         return Pair(heading, None, after, joined=False)
     earlier = cut.moved(setting.motion.inverse())
-    before = _picture(setting, earlier, cut, is_now=False, mark=mark)
-    after = _picture(setting, cut, earlier, is_now=True, mark=mark)
+    # What was drawn in one study shows in both pictures at the same place: each edge is looked for once.
+    edges = _edges(setting.earlier, earlier), _edges(setting.later, cut)
+    before = _picture(setting, _Sight(False, earlier, cut, edges[0], edges[1]), mark=mark)
+    after = _picture(setting, _Sight(True, cut, earlier, edges[1], edges[0]), mark=mark)
     words = say(setting.strings, "pair.both_alt", heading=heading)
     return Pair(heading, before, after, joined=True, both_alt=words)
 
 
 def lone(setting: Setting, cut: Cut, *, heading: str) -> WindowPicture:
     """The earlier study by itself, in a plane of its own."""
-    picture = _picture(replace(setting, carry=False), cut, cut, is_now=False, mark=None)
+    own = replace(setting, carry=False)
+    picture = _picture(own, _Sight.of(own, cut, cut, is_now=False), mark=None)
     return replace(picture, caption=f"{heading}. {picture.caption}", alt=f"{heading}. {picture.alt}")
 
 
 def later_alone(setting: Setting, cut: Cut) -> WindowPicture:
     """The later study by itself, with what the earlier one carries over where that is known."""
     other = cut if setting.motion is None else cut.moved(setting.motion.inverse())
-    return _picture(setting, cut, other, is_now=True, mark=None)
+    return _picture(setting, _Sight.of(setting, cut, other, is_now=True), mark=None)
 
 
-def _picture(setting: Setting, own: Cut, other: Cut, *, is_now: bool, mark: Mark | None) -> WindowPicture:
-    """One study in a cut of its own frame; ``other`` is the same cut in the frame of the other study."""
-    strings = setting.strings
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """One study in a cut, with what is drawn there.
+
+    Attributes:
+        is_now: Whether it is the later study.
+        own: The cut in the study's frame.
+        other: The same cut in the frame of the other study.
+        native: Edges of what was drawn in the study.
+        foreign: Edges of what was drawn in the other one.
+    """
+
+    is_now: bool
+    own: Cut
+    other: Cut
+    native: tuple[Shape, ...]
+    foreign: tuple[Shape, ...]
+
+    @classmethod
+    def of(cls, setting: Setting, own: Cut, other: Cut, *, is_now: bool) -> _Sight:
+        """Looks for the edges."""
+        native, foreign = (setting.later, setting.earlier) if is_now else (setting.earlier, setting.later)
+        return cls(is_now, own, other, _edges(native, own), _edges(foreign, other) if setting.carry else ())
+
+
+def _edges(bodies: tuple[Body, ...], cut: Cut) -> tuple[Shape, ...]:
+    found = (edge_of(body, cut) for body in bodies)
+    return tuple(shape for shape in found if shape is not None)
+
+
+def _picture(setting: Setting, sight: _Sight, *, mark: Mark | None) -> WindowPicture:
+    """One study in a cut."""
+    strings, is_now, own, other = setting.strings, sight.is_now, sight.own, sight.other
     sheet = setting.now if is_now else setting.before
-    native, foreign = (setting.later, setting.earlier) if is_now else (setting.earlier, setting.later)
-    drawn = [edge_of(body, own) for body in native]
-    if setting.carry:
-        drawn = [*(edge_of(body, other, manner="carried") for body in foreign), *drawn]
-    shapes = [shape for shape in drawn if shape is not None]
+    carried = sight.foreign if setting.carry else ()
+    shapes = (*(Shape(f"{shape.kind} carried", shape.path) for shape in carried), *sight.native)
     named = list(dict.fromkeys(_name(shape, setting) for shape in shapes))
     # Marks lie in the later study, whose frame one of the two cuts is in.
     signs = () if mark is None else _signs(mark, own if is_now else other)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from liverimg.core.alignment import PlaceMotion
@@ -18,6 +18,7 @@ _SEGMENTS = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 # Of the verdict chips' symbols: covered is not said here, so a treated lesion gets no tick.
 _FATES = {
     Fate.TREATED: "treated",
+    Fate.PERHAPS_TREATED: "undetermined",
     Fate.UNTREATED: "not-met",
     Fate.NOT_FOUND: "undetermined",
     Fate.UNKNOWN: "undetermined",
@@ -153,6 +154,22 @@ def headline_figures(lesion: LesionResponse, content: ResponseContent) -> tuple[
 def untold(lesion: LesionResponse, content: ResponseContent) -> tuple[str, ...]:
     """What could not be told of a lesion and why, each reason once."""
     return tuple(dict.fromkeys(_sentence(reason) for reason in _reasons(lesion, content) if reason))
+
+
+def untold_together(lines: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[tuple[str, str], ...]:
+    """The same for several lesions: each sentence once, after the names of all lesions that it holds for.
+
+    Args:
+        lines: Each lesion's name with its sentences.
+
+    Returns:
+        Names and sentence, in the order in which sentences first come.
+    """
+    names: dict[str, list[str]] = {}
+    for name, sentences in lines:
+        for sentence in sentences:
+            names.setdefault(sentence, []).append(name)
+    return tuple((", ".join(who), sentence) for sentence, who in names.items())
 
 
 def _reasons(lesion: LesionResponse, content: ResponseContent) -> Iterator[str]:

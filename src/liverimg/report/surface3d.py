@@ -78,15 +78,10 @@ def coarse(mask: BoolArray, grid: Grid, *, target_mm: float, open_ended: bool = 
     lower, upper = extent
     part = mask[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))]
     factor = np.maximum(1, np.round(target_mm / grid.spacing_mm)).astype(int)
-    short = -np.array(part.shape) % factor
-    whole: NDArray[Any] = part
+    whole: NDArray[Any] = part.view(np.uint8)
     for axis in range(3):
-        if short[axis]:
-            pad = [(0, 0)] * 3
-            pad[axis] = (0, int(short[axis]))
-            whole = np.pad(whole, pad, mode="edge" if open_ended and axis == 0 else "constant")
-        starts = np.arange(0, whole.shape[axis], factor[axis])
-        whole = np.add.reduceat(whole, starts, axis=axis, dtype=np.uint16)
+        most, repeat_last = int(factor[: axis + 1].prod()), open_ended and axis == 0
+        whole = _summed(whole, int(factor[axis]), axis, most=most, repeat_last=repeat_last)
     filled = whole.astype(np.float32) / float(factor.prod())
     sides = [(2, 2)] * 3
     if open_ended:
@@ -101,6 +96,18 @@ def coarse(mask: BoolArray, grid: Grid, *, target_mm: float, open_ended: bool = 
     affine[:3, 3] = grid.index_to_lps_mm(first)
     a, b, c = filled.shape
     return Block(filled, Grid((a, b, c), affine, grid.frame_of_reference_uid))
+
+
+def _summed(array: NDArray[Any], factor: int, axis: int, *, most: int, repeat_last: bool) -> NDArray[Any]:
+    """Sums of so many neighbours along an axis, none above ``most``; missing ones count 0, or as the last."""
+    lines = np.moveaxis(array, axis, 0)
+    total = lines[::factor].astype(np.min_scalar_type(most))
+    for start in range(1, factor):
+        some = lines[start::factor]
+        total[: len(some)] += some
+    if repeat_last:
+        total[-1] += -len(lines) % factor * lines[-1].astype(total.dtype)
+    return np.moveaxis(total, 0, axis)
 
 
 def triangles(block: Block, *, level: float) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
@@ -125,18 +132,31 @@ def blocks(
             made += _lesion_blocks(scene, lesions, settings)
             continue
         if structure is Structure.BODY:
-            # Everything labelled is inside the skin, but only where the body itself was delineated.
-            mask = np.asarray(scene.labels.array > 0) if scene.labels.has(Structure.BODY) else None
-        elif structure is Structure.LIVER:
-            mask = scene.labels.mask(*LIVER_CONTENTS)
+            block = _body_block(scene, settings)
         else:
-            mask = scene.labels.mask(structure)
-        if mask is None:
-            continue
-        block = coarse(mask, scene.grid, target_mm=settings["voxel_mm"], open_ended=structure is Structure.BODY)
+            drawn = LIVER_CONTENTS if structure is Structure.LIVER else (structure,)
+            block = coarse_of(scene, *drawn, target_mm=settings["voxel_mm"])
         if block is not None:
             made.append((structure, "", block, settings))
     return made
+
+
+def coarse_of(scene: Scene, *structures: Structure, target_mm: float) -> Block | None:
+    """:func:`coarse` of structures of a scene."""
+    box = scene.labels.box(*structures)
+    if box is None:
+        return None
+    mask = scene.labels.mask_in(box, *structures)
+    k, j, i = mask.shape
+    return coarse(mask, scene.grid.cropped([side.start for side in box], (k, j, i)), target_mm=target_mm)
+
+
+def _body_block(scene: Scene, settings: Mapping[str, Any]) -> Block | None:
+    """Everything labelled is inside the skin, but only where the body itself was delineated."""
+    if not scene.labels.has(Structure.BODY):
+        return None
+    mask = np.asarray(scene.labels.array > 0)
+    return coarse(mask, scene.grid, target_mm=settings["voxel_mm"], open_ended=True)
 
 
 def _lesion_blocks(

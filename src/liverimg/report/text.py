@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,19 @@ def short_title(name: str, strings: Strings) -> str:
     return str(strings["quantity"].get(name, {}).get("short", quantity_title(name, strings)))
 
 
+def item_title(key: str, strings: Strings) -> str:
+    """What a person may give in the clinical file, by its name for readers."""
+    return str(strings.get("item", {}).get(key, key.replace("_", " ")))
+
+
+def named(sentence: str, strings: Strings) -> str:
+    """A sentence of the rules with the clinical items by their names, in quotation marks, instead of their keys."""
+    keys = strings.get("item", {})
+    if not keys:
+        return sentence
+    return re.sub(rf"\b(?:{'|'.join(keys)})\b", lambda found: f"“{keys[found[0]]}”", sentence)
+
+
 def quantity_rows(quantities: tuple[Measured, ...], strings: Strings) -> tuple[QuantityRow, ...]:
     """One row per quantity, the table's known ones first and in its order; none is left out."""
     order = {name: place for place, name in enumerate(strings["quantity"])}
@@ -123,7 +137,7 @@ def _row(quantity: Measured, strings: Strings) -> QuantityRow:
     title = quantity_title(quantity.name, strings)
     if isinstance(quantity, Measurement):
         return QuantityRow(title, True, value_text(quantity, strings), band_text(quantity, strings), quantity.method)
-    return QuantityRow(title, False, "", "", quantity.reason)
+    return QuantityRow(title, False, "", "", named(quantity.reason, strings))
 
 
 def date_text(dicom_date: str | None, strings: Strings) -> str:

@@ -10,9 +10,20 @@ from liverimg.core.assessment import Classification, Finding, Verdict
 from liverimg.core.measurement import Measurement, NotMeasured
 from liverimg.core.sessions import SessionPlan
 from liverimg.core.vocabulary import Threshold
+from liverimg.report.band_bars import BandBar, band_bar
 from liverimg.report.content import ReportContent
 from liverimg.report.rows import KeyFigure, key_figures
-from liverimg.report.text import QuantityRow, Strings, band_text, quantity_rows, say, unit_label, value_text
+from liverimg.report.text import (
+    QuantityRow,
+    Strings,
+    band_text,
+    item_title,
+    named,
+    quantity_rows,
+    say,
+    unit_label,
+    value_text,
+)
 
 # Drawn in the verdict's chip and named beside it: colour alone never carries the answer.
 _SYMBOLS = {Verdict.MET: "met", Verdict.NOT_MET: "not-met", Verdict.UNDETERMINED: "undetermined"}
@@ -24,16 +35,6 @@ class VerdictChip:
 
     kind: str
     word: str
-
-
-@dataclass(frozen=True)
-class BandBar:
-    """A number's band against thresholds, each as a share 0 to 100 of the bar's length."""
-
-    low: float
-    high: float
-    value: float
-    thresholds: tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Verdicts:
         study: Findings of the whole study, by table.
         classes: Stages and types of the whole study.
         not_applied: What was not asked, and why, by table.
-        missing_items: What would settle most, asked of the clinical file.
+        missing_items: Key and name of what would settle most, asked of the clinical file.
     """
 
     panels: tuple[LesionPanel, ...]
@@ -134,7 +135,7 @@ class Verdicts:
     study: tuple[FindingGroup, ...]
     classes: tuple[ClassRow, ...]
     not_applied: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-    missing_items: tuple[str, ...]
+    missing_items: tuple[tuple[str, str], ...]
 
 
 def chip(verdict: Verdict, strings: Strings) -> VerdictChip:
@@ -154,18 +155,18 @@ def _finding(finding: Finding, strings: Strings, anchor: str) -> FindingRow:
         anchor=anchor,
         title=finding.title,
         chip=chip(finding.verdict, strings),
-        statement=finding.statement,
+        statement=named(finding.statement, strings),
         value=value_text(quantity, strings) if isinstance(quantity, Measurement) else "",
         band=band_text(quantity, strings) if isinstance(quantity, Measurement) and quantity.low < quantity.high else "",
-        missing=quantity.reason if isinstance(quantity, NotMeasured) else "",
+        missing=named(quantity.reason, strings) if isinstance(quantity, NotMeasured) else "",
         thresholds=thresholds,
         source="" if [source for _, source in thresholds] == [finding.source] else finding.source,
-        settled_by=finding.settled_by,
-        notes=finding.notes,
+        settled_by=named(finding.settled_by, strings),
+        notes=tuple(named(note, strings) for note in finding.notes),
         bar=band_bar(quantity, finding.thresholds)
         if isinstance(quantity, Measurement) and finding.thresholds
         else None,
-        parts=tuple((chip(p.verdict, strings), p.statement, p.decides) for p in finding.parts),
+        parts=tuple((chip(p.verdict, strings), named(p.statement, strings), p.decides) for p in finding.parts),
     )
 
 
@@ -180,21 +181,6 @@ def _by_source(thresholds: tuple[Threshold, ...], strings: Strings) -> tuple[tup
 def threshold_text(threshold: Threshold, strings: Strings) -> str:
     """A threshold as its table gives it, without digits that the table does not have."""
     return f"{threshold.value:g}{unit_label(threshold.unit, strings)}"
-
-
-def band_bar(quantity: Measurement, thresholds: tuple[Threshold, ...]) -> BandBar | None:
-    """Where the band lies against the thresholds; None when their units differ."""
-    if any(t.unit != quantity.unit for t in thresholds):
-        return None
-    places = [quantity.low, quantity.high, *(t.value for t in thresholds)]
-    lower, upper = min(0.0, *places), max(places)
-    span = (upper - lower) * 1.12 or 1.0
-
-    def share(value: float) -> float:
-        return float(round(100 * (value - lower) / span, 2))
-
-    marks = tuple((share(t.value), f"{t.value:g}") for t in thresholds)
-    return BandBar(share(quantity.low), share(quantity.high), share(quantity.value), marks)
 
 
 def verdicts(content: ReportContent) -> Verdicts:
@@ -273,10 +259,10 @@ def class_rows(found: Iterable[Classification], strings: Strings) -> tuple[Class
             title=c.title,
             answer=c.answer or (" / ".join(c.possible) if c.possible else say(strings, "findings.no_class")),
             settled=bool(c.answer),
-            statement=c.statement,
-            settled_by=c.settled_by,
+            statement=named(c.statement, strings),
+            settled_by=named(c.settled_by, strings),
             source=c.source,
-            notes=c.notes,
+            notes=tuple(named(note, strings) for note in c.notes),
         )
         for c in found
     )
@@ -287,14 +273,15 @@ def _not_applied(content: ReportContent) -> tuple[tuple[str, tuple[tuple[str, st
     for said in content.assessment.not_applied:
         name = say(content.strings, "findings.of_lesion", title=said.title, lesion=said.target)
         found.setdefault(_table_title(said.criteria_set, content), []).append(
-            (said.title if said.target == "study" else name, said.reason)
+            (said.title if said.target == "study" else name, named(said.reason, content.strings))
         )
     return tuple((title, tuple(rows)) for title, rows in found.items())
 
 
-def _missing(content: ReportContent) -> tuple[str, ...]:
+def _missing(content: ReportContent) -> tuple[tuple[str, str], ...]:
     """Clinical items that open answers ask for, the one that most of them ask for first."""
     found = content.assessment
     wanted = [*(f.missing_items for f in found.findings), *(c.missing_items for c in found.classifications)]
     asked = [item for items in wanted for item in items]
-    return tuple(sorted(dict.fromkeys(asked), key=lambda item: -asked.count(item)))
+    ordered = sorted(dict.fromkeys(asked), key=lambda item: -asked.count(item))
+    return tuple((item, item_title(item, content.strings)) for item in ordered)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liverimg.core.labels import Structure
-from liverimg.core.window import PathPiece
+from liverimg.core.side_by_side import side_by_side
+from liverimg.core.window import PathPiece, WindowMap
 from liverimg.report.content import ReportContent
 from liverimg.report.overlays import LesionMask
 from liverimg.report.planes import Scene
@@ -50,17 +51,20 @@ def window_cards(
     """
     if not content.windows or content.transducer is None:
         return {}
+    device = content.transducer
     studio = WindowStudio.of(scene, colours, grey, content.strings)
-    cards = {}
-    for window in content.windows:
+
+    def card(window: WindowMap) -> WindowCard:
         mask = masks.get(window.lesion)
         tumour = None if mask is None else (mask.mask, scene.grid.cropped(mask.start_kji, (*mask.mask.shape,)))
-        cards[window.lesion] = WindowCard(
-            device=content.transducer.title,
-            pictures=window_pictures(studio, window, content.transducer, tumour),
+        return WindowCard(
+            device=device.title,
+            pictures=window_pictures(studio, window, device, tumour),
             path="" if window.beam is None else path_text(window.beam.path, content.strings),
         )
-    return cards
+
+    made = side_by_side(card, content.windows)
+    return {window.lesion: found for window, found in zip(content.windows, made, strict=True)}
 
 
 def path_text(path: tuple[PathPiece, ...], strings: Strings) -> str:

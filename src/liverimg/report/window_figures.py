@@ -12,7 +12,7 @@ from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
 from liverimg.core.window import Beam, Fan, Transducer, WindowMap
 from liverimg.report.encode import jpeg_uri
 from liverimg.report.planes import Scene, letters_of
-from liverimg.report.sampling import sampled
+from liverimg.report.sampling import Lattice, sampled
 from liverimg.report.surface3d import coarse
 from liverimg.report.text import say
 from liverimg.report.window_map import map_picture
@@ -57,8 +57,7 @@ def _cut(
     corner = target + above * beam.axis - half * side
     camera = Camera(side, -beam.axis, corner, 2 * half, above + below, 1.0)
     pixel = float(display["cut_pixel_mm"])
-    rows, columns = round(camera.height_mm / pixel), round(camera.width_mm / pixel)
-    index = studio.scene.grid.lps_mm_to_index(camera.lps_mm(np.zeros((rows, columns)), pixel)).transpose(2, 0, 1)
+    index = Lattice.of(camera, studio.scene.grid, pixel_mm=pixel).indices()
     low, high = studio.grey
     values = sampled(studio.scene.volume.array, index, order=1, outside=low)
     grey = (np.clip((values - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -51,7 +51,7 @@ def arc(points: FloatArray) -> str:
 
 def path(points: FloatArray, *, closed: bool) -> str:
     """A line through points."""
-    steps = "L".join(f"{_mm(x)} {_mm(y)}" for x, y in points)
+    steps = "L".join(f"{_mm(x)} {_mm(y)}" for x, y in points.tolist())
     return f"M{steps}{'Z' if closed else ''}"
 
 

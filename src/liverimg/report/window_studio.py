@@ -12,8 +12,9 @@ from scipy import ndimage
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
 from liverimg.core.volume import Quantity
+from liverimg.report.holes import without_holes
 from liverimg.report.planes import Scene
-from liverimg.report.surface3d import Block, coarse
+from liverimg.report.surface3d import Block, coarse, coarse_of
 from liverimg.report.text import Strings
 from liverimg.report.window_shapes import Shape
 from liverimg.report.window_view import Camera, Layer, seen
@@ -87,7 +88,7 @@ class WindowStudio:
         settings = strings["display"]["window"]
         target = float(settings["voxel_mm"])
         inner = []
-        liver = coarse(scene.labels.mask(*LIVER_CONTENTS), scene.grid, target_mm=target)
+        liver = coarse_of(scene, *LIVER_CONTENTS, target_mm=target)
         if liver is not None:
             inner.append((colours.get(Structure.LIVER, "#c8845a"), 0.5, liver))
         bone = coarse(_bone(scene, settings), scene.grid, target_mm=float(settings["bone_voxel_mm"]))
@@ -147,5 +148,4 @@ def _body(scene: Scene, settings: Mapping[str, Any]) -> Block | None:
         grid = Grid((k, j, i), affine, scene.grid.frame_of_reference_uid)
     else:
         return None
-    filled = np.stack([ndimage.binary_fill_holes(plane) for plane in mask])
-    return coarse(filled, grid, target_mm=target, open_ended=True)
+    return coarse(without_holes(mask), grid, target_mm=target, open_ended=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from liverimg.report.splines import linear_lines
 from liverimg.report.surface3d import Block
 
 FloatArray = NDArray[np.float64]
@@ -20,6 +21,8 @@ _DEPTH_STEP_MM = 2.0
 _LIGHT = np.array([-0.35, -0.5, -0.79])  # across, down, into the picture
 _AMBIENT, _DIFFUSE = 0.5, 0.55
 _EDGE_SOFTNESS = 0.12
+_ROOM_PIXELS = 6
+_STILL = 1e-6  # of a voxel: what moves by less over a whole picture does not move
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +50,8 @@ class Camera:
         """A camera that sees all of the points."""
         across, fall = np.asarray(right, dtype=float), np.asarray(down, dtype=float)
         axes = np.stack([across, fall, np.cross(across, fall)])
-        seen = points_lps_mm @ axes.T
-        low, high = seen.min(axis=0), seen.max(axis=0)
+        seen = axes @ points_lps_mm.T
+        low, high = seen.min(axis=1), seen.max(axis=1)
         size = high - low
         return cls(across, fall, low @ axes, float(size[0]), float(size[1]), float(size[2]))
 
@@ -98,25 +101,65 @@ def seen(block: Block, camera: Camera, *, level: float, mm_per_pixel: float, enl
     # Output axes: into, down, right.
     axes = np.stack([camera.into * _DEPTH_STEP_MM, camera.down * mm_per_pixel, camera.right * mm_per_pixel], axis=1)
     first = camera.corner_lps_mm + axes.sum(axis=1) / 2
-    inverse = np.linalg.inv(block.grid.affine[:3, :3])
-    turned = ndimage.affine_transform(
-        block.filled,
-        inverse @ axes,
-        offset=block.grid.lps_mm_to_index(first),
-        output_shape=(steps, rows, columns),
-        order=1,
-    )
+    turn = np.linalg.inv(block.grid.affine[:3, :3]) @ axes
+    start = block.grid.lps_mm_to_index(first)
+    whole = Layer(*(np.full((rows * enlarged, columns * enlarged), value) for value in (0.0, 0.0, 1.0)))
+    part = _reached(block.filled.shape, turn, start, (steps, rows, columns))
+    if part is None:
+        return whole
+    low, high = part
+    turned = turned_block(block.filled, turn, start + turn @ low, high - low)
     cover = turned.max(axis=0).astype(float)
-    depth = (_first(turned, level) + 0.5) * _DEPTH_STEP_MM
-    hit = cover > level
-    depth = _filled_in(depth, hit)
+    depth = (low[0] + _first(turned, level) + 0.5) * _DEPTH_STEP_MM
+    depth = _filled_in(depth, cover > level)
     cover, depth = (ndimage.zoom(a, enlarged, order=1, grid_mode=True, mode="nearest") for a in (cover, depth))
     depth = ndimage.gaussian_filter(depth, 0.6 * enlarged)
     slope = np.gradient(depth, mm_per_pixel / enlarged)
     normal = np.stack([slope[1], slope[0], np.full_like(depth, -1.0)])
     normal /= np.linalg.norm(normal, axis=0)
     shade = _AMBIENT + _DIFFUSE * np.clip(np.tensordot(_LIGHT, normal, axes=1), 0, 1)
-    return Layer(np.clip((cover - level) / _EDGE_SOFTNESS + 0.5, 0, 1), depth, shade)
+    box = tuple(slice(int(a) * enlarged, int(b) * enlarged) for a, b in zip(low[1:], high[1:], strict=True))
+    whole.cover[box] = np.clip((cover - level) / _EDGE_SOFTNESS + 0.5, 0, 1)
+    whole.depth_mm[box], whole.shade[box] = depth, shade
+    return whole
+
+
+def _reached(
+    shape: tuple[int, ...], turn: FloatArray, start: FloatArray, size: tuple[int, int, int]
+) -> tuple[NDArray[np.int_], NDArray[np.int_]] | None:
+    """First steps, rows and columns of a picture that a block reaches, and those beyond the last; None for none."""
+    ends = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, 8)
+    met = np.linalg.solve(turn, ends - start[:, None])
+    room = np.array([1, _ROOM_PIXELS, _ROOM_PIXELS])  # a step in front of it, and what the smoothing of depth looks at
+    low = np.clip(np.floor(met.min(axis=1)).astype(int) - room, 0, size)
+    high = np.clip(np.ceil(met.max(axis=1)).astype(int) + 1 + room, 0, size)
+    return (low, high) if (high > low).all() else None
+
+
+def turned_block(
+    filled: NDArray[np.float32], turn: FloatArray, start: FloatArray, size: NDArray[np.int_]
+) -> NDArray[np.float32]:
+    """A block on other axes by linear interpolation; nothing beyond it.
+
+    Where the new axes are the old ones in another order, one is interpolated after the other.
+
+    Args:
+        filled: The block.
+        turn: Steps along the new axes, in voxels: one column each.
+        start: Fractional index of the first new voxel.
+        size: Of the new block.
+    """
+    moved = np.abs(turn) * size > _STILL
+    if not (moved.sum(axis=0) == 1).all() or not (moved.sum(axis=1) == 1).all():
+        return np.asarray(
+            ndimage.affine_transform(filled, turn, offset=start, output_shape=tuple(int(n) for n in size), order=1)
+        )
+    old = moved.argmax(axis=0)  # of each new axis
+    found = np.transpose(filled, old)
+    for new in range(3):
+        places = start[old[new]] + np.arange(size[new]) * turn[old[new], new]
+        found = np.moveaxis(linear_lines(np.moveaxis(found, new, 0), places), 0, new)
+    return np.asarray(found)
 
 
 def _first(turned: NDArray[np.float32], level: float) -> FloatArray:

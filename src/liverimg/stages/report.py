@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import liverimg
 from liverimg.core.labels import LabelQuality
+from liverimg.files.catalogue import item_titles
 from liverimg.files.result_records import assessment_from_record, measurements_from_record
 from liverimg.files.tables import read_table, structure_styles, table_hashes
 from liverimg.files.window_records import windows_from_record
@@ -48,7 +49,7 @@ def run(workspace: Workspace, draft: Draft, _settings: Settings, progress: Progr
         measurements=measurements_from_record(workspace.record(Artefact.MEASUREMENTS, "measurements")),
         assessment=assessment_from_record(assessment_record),
         structures={s: (style.title, style.colour) for s, style in structure_styles().items()},
-        strings=read_table("report_strings"),
+        strings={**read_table("report_strings"), "item": item_titles()},
         windows=windows,
         transducer=transducer,
         provenance=_provenance(
@@ -80,12 +81,12 @@ def _notices(quality: LabelQuality) -> tuple[str, ...]:
 
 def depends_on(_settings: Settings) -> Mapping[str, str]:
     """The words, colours and templates of the page."""
-    return table_hashes("report_strings", "structures") | {"templates": hash_tree(TEMPLATES)}
+    return table_hashes("report_strings", "structures", "clinical_items") | {"templates": hash_tree(TEMPLATES)}
 
 
 STAGE = Stage(
     name="report",
-    version=2,
+    version=3,
     reads=(
         Artefact.STUDY,
         Artefact.VOLUMES,

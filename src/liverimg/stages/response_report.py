@@ -11,7 +11,7 @@ import liverimg
 from liverimg.core.study import Series, Study
 from liverimg.core.volume import Volume
 from liverimg.files.alignment_records import alignment_from_record
-from liverimg.files.catalogue import quantity_rows
+from liverimg.files.catalogue import item_titles, quantity_rows
 from liverimg.files.response_records import read_margins, response_from_record
 from liverimg.files.tables import read_table, structure_styles, table_hashes
 from liverimg.measure.ablation_margin import MarginSettings
@@ -42,13 +42,14 @@ class Settings:
 def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progress) -> None:
     """Writes the one page."""
     study = read_final_study(workspace)
-    baseline = read_baseline(settings.baseline, study)
+    baseline = read_baseline(settings.baseline, study, beside=workspace)
     series, volume = read_reference(workspace)
     labels = read_labels(workspace)
     zones = read_zones(workspace, labels)
     record = workspace.record(Artefact.RESPONSE, "response")
     response = response_from_record(record)
     words = laid_over(read_table("report_strings"), read_table("response_strings"))
+    words |= {"item": item_titles()}
     progress(0.1)
     content = ResponseContent(
         before=Examination(baseline.study, baseline.series, baseline.reference, baseline.labels),
@@ -95,13 +96,21 @@ def _notices(workspace: Workspace) -> tuple[str, ...]:
 
 def depends_on(settings: Settings) -> Mapping[str, str]:
     """The words, colours and templates of the page, and the baseline."""
-    tables = table_hashes("report_strings", "response_strings", "structures", "margin", "quantities", "segmentation")
-    return tables | baseline_hashes(settings.baseline) | {"templates": hash_tree(TEMPLATES)}
+    tables = (
+        "report_strings",
+        "response_strings",
+        "structures",
+        "margin",
+        "quantities",
+        "segmentation",
+        "clinical_items",
+    )
+    return table_hashes(*tables) | baseline_hashes(settings.baseline) | {"templates": hash_tree(TEMPLATES)}
 
 
 STAGE = Stage(
     name="response_report",
-    version=1,
+    version=2,
     reads=(
         Artefact.STUDY,
         Artefact.VOLUMES,
