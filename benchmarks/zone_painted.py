@@ -20,6 +20,7 @@ from liverimg.dicom.pixels import load_volume
 from liverimg.dicom.study import read_study
 from liverimg.files.tables import read_table
 from liverimg.measure.phases import PhaseImage
+from liverimg.measure.zones.by_model import ZoneModel, find_zones_by_model
 from liverimg.measure.zones.find import find_zones
 from liverimg.measure.zones.rules import ZoneRules
 from liverimg.measure.zones.site import Treated
@@ -33,13 +34,15 @@ TUMOUR_HU = 35.0
 GRAIN_MM = 3.0  # what varies faster is noise and stays
 
 
-def painted(folder: Path, *, count: int, seed: int) -> tuple[dict[str, list[float]], list[float]]:
-    """Relative errors of the volume by method, and our processor time, for zones at random places."""
+def painted(
+    folder: Path, *, count: int, seed: int, model: ZoneModel | None = None
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Relative errors of the volume by method, and the rule's processor time, for zones at random places."""
     headers = read_study(folder / "dicom", phase_rules=PhaseRules.from_table(read_table("phases")))
     image = load_volume(headers.stacks[0])
     liver = np.asarray(nibabel.load(folder / "liver.nii.gz").dataobj).T > 0
     rng = np.random.default_rng((seed, 5))
-    errors: dict[str, list[float]] = {name: [] for name in ("ours", *PEERS)}
+    errors: dict[str, list[float]] = {name: [] for name in ("ours", *(("zone network",) if model else ()), *PEERS)}
     seconds = []
     inside = np.argwhere(liver)
     usual = float(np.median(image.array[liver]))
@@ -60,9 +63,13 @@ def painted(folder: Path, *, count: int, seed: int) -> tuple[dict[str, list[floa
         labels = LabelMap(liver.astype(np.uint8), image.grid, {Structure.LIVER: 1})
         lesion = _lesion(middle, 0.6 * float(radii.min()))
         start = time.process_time()
-        found = find_zones(shown, labels, {Phase.PORTAL_VENOUS: PhaseImage(shown, is_reference=True)}, [lesion], RULES)
+        phases = {Phase.PORTAL_VENOUS: PhaseImage(shown, is_reference=True)}
+        found = find_zones(shown, labels, phases, [lesion], RULES)
         seconds.append(time.process_time() - start)
         errors["ours"].append(np.count_nonzero(found.array == 1) / truth - 1 if found.zones else -1.0)
+        if model is not None:
+            found = find_zones_by_model(shown, labels, phases, [lesion], RULES, model)
+            errors["zone network"].append(np.count_nonzero(found.array == 1) / truth - 1 if found.zones else -1.0)
         place = lesion.on(image.grid.cropped([b.start for b in box], share.shape))
         calm = smoothed(values[box], image.grid)
         for name, peer in PEERS.items():

@@ -27,6 +27,7 @@ class ZoneScore:
         stated_mm: The error that the map states.
         pitch_mm: Mean voxel pitch.
         one: Whether it was drawn as one zone exactly when it is one.
+        dice: Overlap of voxels; 0 where nothing was drawn.
     """
 
     lesions: tuple[str, ...]
@@ -36,6 +37,7 @@ class ZoneScore:
     stated_mm: float | None = None
     pitch_mm: float = 1.0
     one: bool = True
+    dice: float = 0.0
 
     @property
     def error(self) -> float:
@@ -74,7 +76,10 @@ def score(case: Case, found: ZoneMap, seconds: float) -> CaseScore:
         border = _border_mm(_bridged(mask, case), _bridged(share >= 0.5, case), case)
         stated = max(z.error_mm for z in mine)
         found_ml = float(np.count_nonzero(mask) * grid.voxel_ml)
-        zones.append(ZoneScore(group, truth_ml, found_ml, border, stated, pitch_mm, len(mine) == 1 and not others))
+        both = 2 * np.count_nonzero(mask & (share >= 0.5))
+        dice = both / max(1, np.count_nonzero(mask) + np.count_nonzero(share >= 0.5))
+        alone = len(mine) == 1 and not others
+        zones.append(ZoneScore(group, truth_ml, found_ml, border, stated, pitch_mm, alone, dice))
     foci = [found.mask(focus) for focus in found.foci]
     near = binary_dilation(case.living, iterations=1)
     hit = sum(any((mask & rest).any() for mask in foci) for rest in case.rests)

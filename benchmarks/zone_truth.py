@@ -1,11 +1,13 @@
 """Ablation zones and residual foci against known ones: volume, border, foci, beside plain peers.
 
     python benchmarks/zone_truth.py [--ct 40] [--mr 20] [--seed 0] [--error-mm 0 2 5] [--ircadb DIR] [--fit] [--jobs N]
+                                    [--model]
 
 Livers with veins, treated (``zone_cases.py``): rims, gas, blood, oil, zones at the surface and beside veins, open veins
 through the zone, tumour missed on one side and living nodules, with and without an unenhanced phase, phases moved by
 breathing, slices of 1.25 to 5 mm. The lesions' motion is the true one, moved by ``--error-mm`` in a random direction.
 ``--fit`` prints what the rows of ``zones.toml`` that say "fitted" come from; it takes seeds from 1000 on.
+``--model`` draws the same zones by the bundled zone network as well.
 ``--ircadb`` paints zones into a real portal venous CT (``ct_ircadb01``); without an arterial phase only the volume is
 judged there.
 """
@@ -26,7 +28,9 @@ import numpy as np
 from liverimg.core.labels import Structure
 from liverimg.core.motion import RigidMotion
 from liverimg.core.study import Modality
+from liverimg.files.bundled import bundled_folder
 from liverimg.files.tables import read_table
+from liverimg.measure.zones.by_model import ZoneModel, find_zones_by_model
 from liverimg.measure.zones.find import find_zones
 from liverimg.measure.zones.rules import ZoneRules
 from zone_cases import Case, make_case
@@ -50,36 +54,39 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the seeds")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--model", action="store_true", help="the bundled zone network beside the rule")
     options = parser.parse_args()
     first = FIT_SEED + options.seed if options.fit else options.seed
     for modality, count in ((Modality.CT, options.ct), (Modality.MR, options.mr)):
-        scores: dict[float, list[CaseScore]] = {error: [] for error in options.error_mm}
+        scores: dict[tuple[str, float], list[CaseScore]] = defaultdict(list)
         peers: dict[str, list[float]] = defaultdict(list)
         seeds = range(first, first + count)
         with_peers = options.peers and modality is Modality.CT
-        work = partial(one_case, modality=modality, errors_mm=options.error_mm, peers=with_peers)
+        methods = ["rule", "model"] if options.model else ["rule"]
+        work = partial(one_case, modality=modality, errors_mm=options.error_mm, methods=methods, peers=with_peers)
         with ProcessPoolExecutor(options.jobs) as pool:
             for seed, (found, others) in zip(seeds, pool.map(work, seeds), strict=True):
-                for error, one in found.items():
-                    scores[error].append(one)
+                for key, one in found.items():
+                    scores[key].append(one)
                 for name, errors in others.items():
                     peers[name] += errors
-                print(f"{modality} {seed}: {line(found[options.error_mm[0]])}", file=sys.stderr, flush=True)
-        for error, found in scores.items():
-            if found:
-                report(f"{modality}, motion wrong by {error:g} mm", found, fit=options.fit)
+                for method in methods:
+                    said = line(found[method, options.error_mm[0]])
+                    print(f"{modality} {seed} by {method}: {said}", file=sys.stderr, flush=True)
+        for (method, error), found in scores.items():
+            report(f"{modality} by {method}, motion wrong by {error:g} mm", found, fit=options.fit)
         for name, errors in peers.items():
             print(f"  beside it, {name}: {volumes(np.array(errors))}")
     if options.ircadb:
-        on_real(options.ircadb, count=options.painted, seed=options.seed)
+        on_real(options.ircadb, count=options.painted, seed=options.seed, model=options.model)
 
 
-def on_real(folder: Path, *, count: int, seed: int) -> None:
+def on_real(folder: Path, *, count: int, seed: int, model: bool) -> None:
     """Zones painted into a real CT."""
     if not (folder / "dicom").is_dir():
         print(f"{folder} is not there: the real CT is left out")
         return
-    errors, seconds = painted(folder, count=count, seed=seed)
+    errors, seconds = painted(folder, count=count, seed=seed, model=network() if model else None)
     print(f"real CT with painted zones, portal venous phase alone: {np.mean(seconds):.1f} s of processor time each")
     for name, found in errors.items():
         print(f"  {name}: {volumes(np.array(found))}")
@@ -88,26 +95,39 @@ def on_real(folder: Path, *, count: int, seed: int) -> None:
 
 
 def one_case(
-    seed: int, *, modality: Modality, errors_mm: list[float], peers: bool
-) -> tuple[dict[float, CaseScore], dict[str, list[float]]]:
-    """Scores of one seed by the error of the place, and the peers' errors."""
+    seed: int, *, modality: Modality, errors_mm: list[float], methods: list[str], peers: bool
+) -> tuple[dict[tuple[str, float], CaseScore], dict[str, list[float]]]:
+    """Scores of one seed by method and the error of the place, and the peers' errors."""
     case = make_case(seed, modality)
     others: dict[str, list[float]] = defaultdict(list)
     if peers:
         beside(case, others)
-    return {error: judged(case, seed, error) for error in errors_mm}, dict(others)
+    return {(m, error): judged(case, seed, error, m) for m in methods for error in errors_mm}, dict(others)
 
 
-def judged(case: Case, seed: int, error_mm: float) -> CaseScore:
+def judged(case: Case, seed: int, error_mm: float, method: str) -> CaseScore:
     rng = np.random.default_rng((seed, 97))
     treated = []
     for lesion in case.treated:
         way = rng.normal(size=3)
         astray = RigidMotion(np.eye(3), way / np.linalg.norm(way) * error_mm)
         treated.append(replace(lesion, motion=astray, error_mm=error_mm))
-    start = time.process_time()
-    found = find_zones(case.reference, case.labels, case.phases, treated, RULES)
+    given = (case.reference, case.labels, case.phases, treated, RULES)
+    if method == "rule":
+        start = time.process_time()
+        found = find_zones(*given)
+    else:
+        drawing = network()
+        start = time.process_time()
+        found = find_zones_by_model(*given, drawing)
     return score(case, found, time.process_time() - start)
+
+
+def network() -> ZoneModel:
+    """The bundled zone network; once opened it stays open."""
+    from liverimg.segmentation.zones.bundle import open_zone_network  # imports torch
+
+    return open_zone_network(bundled_folder("models") / "zone_post", device="cpu")
 
 
 def beside(case: Case, peers: dict[str, list[float]]) -> None:
@@ -133,6 +153,8 @@ def report(title: str, scores: list[CaseScore], *, fit: bool) -> None:
     print(f"  volume: {volumes(errors)}")
     border = np.array([zone.border_mm for zone in drawn])
     held = np.mean([within(zone) for zone in drawn])
+    dice = [zone.dice for zone in zones]
+    print(f"  Dice: mean {np.mean(dice):.3f}, median {np.median(dice):.3f}, least {np.min(dice):.3f}")
     print(f"  border: 95 % of it within {np.median(border):.2f} mm (median of zones), stated error holds in {held:.0%}")
     print(f"  drawn as one zone exactly when it is one: {np.mean([zone.one for zone in zones]):.0%}")
     judged, found_there = sum(s.rests for s in able), sum(s.rests_found for s in able)

@@ -50,6 +50,7 @@ def run(
     transducers: PathLike | None = None,
     baseline: PathLike | None = None,
     treated_on: Iterable[str | date | Treatment] | None = None,
+    zones_by: str | None = None,
     target: str | None = None,
     plane: Named | None = None,
     dynamic_range: float | None = None,
@@ -77,6 +78,7 @@ def run(
         transducers: TOML file with transducers of your own.
         baseline: Output folder of the study before treatment.
         treated_on: Treatments: dates, ``DATE=KIND`` texts or :class:`liverimg.Treatment`.
+        zones_by: ``rule`` or ``model`` draws the ablation zones, even where labels hold some.
         target: The baseline's lesion that an ultrasound study is about.
         plane: Name of the plane that a clip shows, by SeriesInstanceUID.
         dynamic_range: Ultrasound: dynamic range of the display in dB.
@@ -94,7 +96,8 @@ def run(
         "labels": labels, "model": model, "device": device, "phase": phase, "use": use,
         "contrast_start": contrast_start, "pane": pane, "clinical": clinical, "criteria": criteria,
         "earlier": earlier, "transducer": transducer, "transducers": transducers, "baseline": baseline,
-        "treated_on": treated_on, "target": target, "plane": plane, "dynamic_range": dynamic_range,
+        "treated_on": treated_on, "zones_by": zones_by, "target": target, "plane": plane,
+        "dynamic_range": dynamic_range,
     }  # fmt: skip
     place = Path(out)
     with _journal(log, "run", study, out):

@@ -61,6 +61,16 @@ def test_the_size_of_an_ablated_lesion_is_no_response() -> None:
     assert "ablated" in not_applied[0].reason
 
 
+def test_a_lesion_that_was_perhaps_ablated_is_no_target_of_size_and_never_gone() -> None:
+    lesion = _lesion(viable=0.0, fate=Fate.PERHAPS_TREATED)
+    found, not_applied = respond([lesion], TABLE, choice=ABLATED, disease=NO_OTHER)
+    assert {n.title for n in not_applied} == {"RECIST 1.1", "WHO"}
+    assert "perhaps ablated" in not_applied[0].reason
+    assert all(f.target.answer != "CR" for f in found)
+    sure, _ = respond([_lesion(viable=0.0)], TABLE, choice=ABLATED, disease=NO_OTHER)
+    assert all(f.target.answer == "CR" for f in sure)
+
+
 def test_after_embolisation_every_criterion_is_asked() -> None:
     found = _by_id([_lesion(now=27.0, viable=0.0)], TACE)
     assert {name: f.overall.answer for name, f in found.items()} == {

@@ -24,7 +24,7 @@ def drawn() -> ZoneMap:
     array[1, 5, 1:3] = 101
     zones = (
         Zone("Z1", 1, ("L1", "L2"), "rule", 0.9, ("Gas inside it.",)),
-        Zone("Z2", 2, ("L3",), "rule", 1.1),
+        Zone("Z2", 2, ("L3",), "rule", 1.1, perhaps_older=True),
     )
     return ZoneMap(
         array,
@@ -53,6 +53,13 @@ def test_there_and_back() -> None:
     assert dict(after.foci_unknown) == dict(before.foci_unknown)
     assert after.smallest_focus_mm == before.smallest_focus_mm
     assert np.array_equal(after.array, before.array)
+
+
+def test_whoever_draws_a_zone_anew_knows_that_it_is_one() -> None:
+    def enlarge(_: dict[str, Any], array: np.ndarray) -> None:
+        array[4:6, 5, 6:8] = 2
+
+    assert not back(enlarge).zones[1].perhaps_older
 
 
 def test_changed_voxels_make_a_part_drawn() -> None:

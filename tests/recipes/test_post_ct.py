@@ -172,3 +172,25 @@ def test_without_labels_zones_are_drawn_by_rule_and_nothing_is_called_untreated(
     assert found["fate"] == "treated" and found["foci"], "the larger zone and the living rest at it"
     assert record["new_lesion"] is None, "a model has not said that there is none"
     assert any("drew the tumours" in warning for warning in record["warnings"])
+
+
+def test_zones_by_model_are_named_as_such_and_near_the_truth(
+    tmp_path: Path, assessed: Path, sample: Path, truth: dict[str, Any], liverimg: Run
+) -> None:
+    """Asked for, the model draws although the labels hold zones; its own error is in the bands."""
+    labels = sample / "truth" / "post_ct_labels.nii.gz"
+    asked = ("--baseline", assessed, "--labels", labels, "--zones-by", "model", "--out", tmp_path / "out")
+    said = liverimg("post", sample / "post_ct", *asked)
+    assert said.code == 0, said.err
+    record = _read(tmp_path / "out")
+    assert {zone["origin"] for zone in record["zones"]} == {"model"}
+    zones = json.loads((tmp_path / "out" / "zones.json").read_text())
+    assert zones["model"].startswith("zone_post ") and all("made images only" in z["notes"][0] for z in zones["zones"])
+    grid = nifti.read_grid(tmp_path / "out" / "zones.nii.gz")
+    drawn = nifti.read_label_values(tmp_path / "out" / "zones.nii.gz", on=grid)
+    for lesion, true in _ablations(record, truth):
+        value = next(zone["value"] for zone in zones["zones"] if lesion["id"] in zone["lesions"])
+        volume_ml = np.count_nonzero(drawn == value) * grid.voxel_ml
+        assert volume_ml == pytest.approx(true["zone_volume_ml"], rel=0.2)
+        least = _by_name(lesion["quantities"])["minimal_ablation_margin"]
+        assert least["low"] <= true["minimal_margin_mm"] <= least["high"]

@@ -260,6 +260,19 @@ def test_foci_smaller_than_could_be_seen_stay_possible(before: Path, tmp_path: P
     )
 
 
+@pytest.mark.parametrize("older", [True, False])
+def test_dead_tissue_from_before_is_not_taken_for_a_treatment(before: Path, tmp_path: Path, *, older: bool) -> None:
+    """What does not enhance is the tumour's place and no more: nothing is proposed that takes ablation for sure."""
+    after = After(zones={"L1": (11.0, (0, 0, 0))}, zone_origin="rule", smallest_focus_mm=5.0, perhaps_older=older)
+    lesion = _lesion(_respond(after, before, tmp_path), "L1")
+    answers = _answers(lesion)
+    assert lesion["fate"] == ("perhaps_treated" if older else "treated")
+    assert ("may have been treated" in lesion["statement"]) == older
+    assert "value" in _by_name(lesion["quantities"])["minimal_ablation_margin"]
+    assert ("LR-TR Nonviable" in answers["li_rads_treatment_response"]["possible"]) != older
+    assert answers["local_finding"]["answer"] == (None if older else "complete ablation")
+
+
 def test_a_rule_that_looked_for_no_foci_says_so(before: Path, tmp_path: Path) -> None:
     lesion = _lesion(_respond(After(zones={"L1": (16.0, (0, 0, 0))}, zone_origin="rule"), before, tmp_path), "L1")
     assert "not looked for" in _by_name(lesion["quantities"])["viable_diameter"]["not_measured"]

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liverimg.core.errors import GridMismatchError, InputRefusedError
+from liverimg.core.errors import GridMismatchError, InputRefusedError, UsageError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
 from liverimg.core.zones import Zone, ZoneMap
 from liverimg.files import nifti
 from liverimg.stages.zone_files import put_zones, read_zones
-from liverimg.stages.zones import STAGE
+from liverimg.stages.zones import STAGE, Settings
 from liverimg.workspace import Artefact, Provenance, Workspace
 
 GRID = Grid.from_axes((6, 8, 8), spacing_mm=(2, 1, 1), frame_of_reference_uid="1.2.3")
@@ -75,3 +75,11 @@ def test_zones_on_another_grid_are_refused(workspace: Workspace) -> None:
     other = Grid.from_axes((6, 8, 8), spacing_mm=(2, 1, 2), frame_of_reference_uid="1.2.3")
     with pytest.raises(GridMismatchError):
         read_zones(workspace, LabelMap(LABELS.array, other, LABELS.structures))
+
+
+def test_a_method_that_does_not_exist_and_a_model_that_nobody_named_are_refused(tmp_path: Path) -> None:
+    assert Settings(tmp_path, by="rule").model is None
+    with pytest.raises(UsageError, match="by 'hand'; expected rule or model"):
+        Settings(tmp_path, by="hand")
+    with pytest.raises(UsageError, match="names none"):
+        Settings(tmp_path, by="model")

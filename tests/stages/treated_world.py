@@ -76,6 +76,7 @@ class After:
         smallest_focus_mm: As of the map.
         zone_origin: Who drew the zones.
         zone_error_mm: Of their outlines.
+        perhaps_older: Whether they may be dead tissue from before.
         arterial: Whether the study has an arterial phase beside the portal venous one.
     """
 
@@ -91,6 +92,7 @@ class After:
     smallest_focus_mm: float | None = None
     zone_origin: str = "drawn"
     zone_error_mm: float = 0.0
+    perhaps_older: bool = False
     arterial: bool = True
 
 
@@ -182,7 +184,9 @@ def _zones(grid: Grid, after: After) -> tuple[ZoneMap, np.ndarray]:
     zones, foci = [], []
     for n, (name, (radius, offset)) in enumerate(after.zones.items(), start=1):
         array[ball(grid, now(name) + offset, radius)] = n
-        zones.append(Zone(f"Z{n}", n, (name,), after.zone_origin, after.zone_error_mm))
+        zones.append(
+            Zone(f"Z{n}", n, (name,), after.zone_origin, after.zone_error_mm, perhaps_older=after.perhaps_older)
+        )
     for n, (name, (radius, offset)) in enumerate(after.foci.items(), start=1):
         home = next(z for z in zones if name in z.lesions)
         array[ball(grid, now(name) + offset, radius)] = 100 + n

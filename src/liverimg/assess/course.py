@@ -69,8 +69,11 @@ def local_findings(
     """
     found: list[Classification | None] = []
     before: bool | None = None
+    treated = False
     for study, now in lesion:
-        if now.fate is not Fate.TREATED:
+        treated |= now.fate is Fate.TREATED
+        # A zone that shrank back behind the tumour's old outline is still the zone that an earlier study saw.
+        if now.fate is not Fate.TREATED and not (treated and now.fate is Fate.PERHAPS_TREATED):
             found.append(None)
             continue
         viable = now.quantity(_VIABLE)

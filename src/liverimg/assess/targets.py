@@ -17,6 +17,7 @@ _LONG, _SHORT, _MEASURABLE = "axial_long_diameter", "axial_short_diameter", "rec
 # What each rule's quantity is called among the measurements; the product is made of two of them.
 _NAMES = {"viable_long_diameter": "viable_diameter"}
 _SET = "response"
+_IN_ITS_PLACE = {Fate.TREATED: "ablated", Fate.PERHAPS_TREATED: "perhaps_ablated"}
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,8 @@ def _why_not(lesion: LesionResponse, rule: ResponseRule, row: Mapping[str, Any],
     if state.value < 1:
         return "it was too small to be a target before treatment"
     by_size = rule.quantity in (_LONG, AREA_PRODUCT)
-    if by_size and choice.ablated and lesion.fate is Fate.TREATED:
-        return str(row["ablated"])
+    if by_size and choice.ablated and lesion.fate in _IN_ITS_PLACE:
+        return str(row[_IN_ITS_PLACE[lesion.fate]])
     least = row.get("least_viable")
     viable = lesion.before("viable_diameter")
     if least is not None and isinstance(viable, Measurement) and viable.value < least["value"]:

@@ -17,7 +17,9 @@ def models(incomplete: str) -> list[str]:
     """Models that come with the program, and programs that may stand in for one."""
     from liverimg.files.bundled import bundled_folder
 
-    there = (p.name for p in bundled_folder("models").iterdir() if (p / "configs").is_dir())
+    # A model of another kind, such as that of ablation zones, has another block in its metadata.
+    metadata = ((p.name, p / "configs" / "metadata.json") for p in bundled_folder("models").iterdir())
+    there = (name for name, path in metadata if path.is_file() and '"liverimg":' in path.read_text(encoding="utf-8"))
     return _begun(incomplete, [*there, "totalsegmentator", "nnunet:"])
 
 
@@ -55,6 +57,11 @@ def treatments(incomplete: str) -> list[str]:
 
     day, equals, kind = incomplete.partition("=")
     return [f"{day}={name}" for name in read_table("response")["treatment"] if name.startswith(kind)] if equals else []
+
+
+def zone_methods(incomplete: str) -> list[str]:
+    """Who may draw ablation zones."""
+    return _begun(incomplete, ("rule", "model"))
 
 
 def devices(incomplete: str) -> list[str]:

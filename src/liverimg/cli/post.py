@@ -40,6 +40,16 @@ def post(
         Path | None,
         typer.Option("--labels", metavar="PATH", help="Labels of this study drawn elsewhere, used instead of a model."),
     ] = None,
+    zones_by: Annotated[
+        str | None,
+        typer.Option(
+            "--zones-by",
+            metavar="rule|model",
+            help="Draw the ablation zones by rule or by a model, even where the labels hold some. Without it labels "
+            "win, and the rule draws where they hold none.",
+            autocompletion=offer.zone_methods,
+        ),
+    ] = None,
     model: ModelOption = None,
     recipe: RecipeOption = "post_ablation",
     phase: PhaseOption = None,
@@ -61,6 +71,7 @@ def post(
             baseline=baseline,
             treated_on=treated_on,
             labels=labels,
+            zones_by=zones_by,
             model=model,
             device=device,
             phase=phase,

@@ -18,11 +18,13 @@ NOT_SEARCHED = "no residual focus is drawn, and the program did not search for a
 class Fate(StrEnum):
     """What became of a lesion of the baseline.
 
-    TREATED: a zone was made for it. UNTREATED: no zone lies on it and a person drew a tumour where it lay. NOT_FOUND:
-    no zone, and no tumour or one that a model drew, which proves nothing. UNKNOWN: where it lies now is not known.
+    TREATED: a zone was made for it. PERHAPS_TREATED: what lies at its place as a zone does may be dead tissue that it
+    had before. UNTREATED: no zone lies on it and a person drew a tumour where it lay. NOT_FOUND: no zone, and no tumour
+    or one that a model drew, which proves nothing. UNKNOWN: where it lies now is not known.
     """
 
     TREATED = "treated"
+    PERHAPS_TREATED = "perhaps_treated"
     UNTREATED = "untreated"
     NOT_FOUND = "not_found"
     UNKNOWN = "unknown"

@@ -26,6 +26,7 @@ class Zone:
         origin: ``drawn`` (by a person or a file), ``model`` or ``rule``.
         error_mm: Distance within which the true border lies in 95 % of places, beyond what the voxel size explains.
         notes: What a reader must know: gas, oil, blood or a rim inside or around it, one sentence each.
+        perhaps_older: Whether it may be dead tissue that the tumour had before, and no ablation zone.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Zone:
     origin: str
     error_mm: float
     notes: tuple[str, ...] = ()
+    perhaps_older: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class ZoneMap:
         absent: Lesions of the baseline without a zone, each with the reason in one sentence.
         foci_unknown: Zones whose border could not be judged (no arterial phase, dense oil), each with the reason.
         smallest_focus_mm: Diameter from which foci were looked for; None when nobody looked.
+        model: Name and version of the model that drew the zones of origin ``model``; empty where none of ours did.
     """
 
     array: NDArray[np.uint8] = field(repr=False)
@@ -80,6 +83,7 @@ class ZoneMap:
     absent: Mapping[str, str] = field(default_factory=dict)
     foci_unknown: Mapping[str, str] = field(default_factory=dict)
     smallest_focus_mm: float | None = None
+    model: str = ""
 
     def __post_init__(self) -> None:
         if self.array.shape != self.grid.shape:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from liverimg.core.errors import RecordInvalidError
 from liverimg.core.grid import Grid
+from liverimg.core.labels import LabelMap, any_of
 from liverimg.core.zones import Focus, Zone, ZoneMap
 from liverimg.files.records import Record
 
 SCHEMA_VERSION = "0.1"
 _DRAWN = "drawn"
 _DECIMALS = 3
-_VALUES = 256  # of an unsigned byte
 
 
 def zones_to_record(zones: ZoneMap) -> Record:
@@ -33,6 +33,7 @@ def zones_to_record(zones: ZoneMap) -> Record:
         "absent": dict(zones.absent),
         "foci_unknown": dict(zones.foci_unknown),
         "smallest_focus_mm": zones.smallest_focus_mm,
+        **({"model": zones.model} if zones.model else {}),
         "drawn_sha256": {str(part.value): _fingerprint(zones.array, part.value) for part in parts},
     }
 
@@ -55,26 +56,31 @@ def zones_from_record(record: Mapping[str, Any], array: NDArray[np.uint8], grid:
     zones = tuple(_zone(row) for row in record["zones"])
     foci = tuple(_focus(row) for row in record["foci"])
     _check_names(zones, foci)
-    there = np.bincount(array.ravel(), minlength=_VALUES) > 0
-    left = tuple(zone for zone in zones if there[zone.value])
+    drawn_now = LabelMap(array, grid, {})
+    left = tuple(zone for zone in zones if zone.value in drawn_now.boxes)
     ids = {zone.id for zone in left}
-    foci = tuple(focus for focus in foci if there[focus.value] and focus.zone in ids)
-    table = np.zeros(_VALUES, dtype=np.uint8)
+    foci = tuple(focus for focus in foci if focus.value in drawn_now.boxes and focus.zone in ids)
     parts: tuple[Zone | Focus, ...] = (*left, *foci)
-    for part in parts:
-        table[part.value] = part.value
-    array = table[array]
+    nameless = set(drawn_now.boxes) - {part.value for part in parts}
+    if nameless:
+        array = np.where(any_of(array, sorted(nameless)), np.uint8(0), array)
     drawn = record.get("drawn_sha256", {})
     changed = {p.value for p in parts if drawn.get(str(p.value)) != _fingerprint(array, p.value)}
     return ZoneMap(
         array=array,
         grid=grid,
-        zones=tuple(replace(z, origin=_DRAWN, error_mm=0.0) if z.value in changed else z for z in left),
+        zones=tuple(_by_hand(zone) if zone.value in changed else zone for zone in left),
         foci=tuple(replace(f, origin=_DRAWN) if f.value in changed else f for f in foci),
         absent=_absent(record, zones, ids),
         foci_unknown={zone: why for zone, why in record.get("foci_unknown", {}).items() if zone in ids},
         smallest_focus_mm=record.get("smallest_focus_mm"),
+        model=record.get("model", ""),
     )
+
+
+def _by_hand(zone: Zone) -> Zone:
+    """Whoever drew it knows that it is a zone, and where it ends."""
+    return replace(zone, origin=_DRAWN, error_mm=0.0, perhaps_older=False)
 
 
 def _zone_row(zone: Zone) -> Record:
@@ -85,6 +91,7 @@ def _zone_row(zone: Zone) -> Record:
         "origin": zone.origin,
         "error_mm": round(zone.error_mm, _DECIMALS),
         "notes": list(zone.notes),
+        "perhaps_older": zone.perhaps_older,
     }
 
 
@@ -108,6 +115,7 @@ def _zone(row: Mapping[str, Any]) -> Zone:
         origin=row.get("origin", _DRAWN),
         error_mm=float(row.get("error_mm", 0.0)),
         notes=tuple(row.get("notes", ())),
+        perhaps_older=bool(row.get("perhaps_older", False)),
     )
 
 

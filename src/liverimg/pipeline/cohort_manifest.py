@@ -25,7 +25,7 @@ _AFTER: Final = "post_ablation"
 _FILES: Final = ("labels", "clinical", "transducers")
 _RESULTS: Final = ("baseline", "earlier")
 _LISTS: Final = ("phase", "use", "contrast_start", "pane", "plane", "treated_on")
-_WORDS: Final = ("transducer", "target")
+_WORDS: Final = ("transducer", "target", "zones_by")
 COLUMNS: Final = (
     "id", "study", "recipe", "memory_gb", "model", *_FILES, "criteria", *_RESULTS, *_LISTS, *_WORDS,
 )  # fmt: skip

@@ -57,7 +57,7 @@ class _Option:
 OPTIONS: Mapping[str, _Option] = {
     "labels": _Option(("segment",), "labels", read.path, also=("ingest",)),
     "model": _Option(("segment",), "model", read.model),
-    "device": _Option(("segment",), "device"),
+    "device": _Option(("segment",), "device", also=("zones",)),
     "phase": _Option(("ingest",), "phases", read.phases),
     "use": _Option(("ingest",), "use", read.roles),
     "contrast_start": _Option(("ingest",), "contrast_starts", read.contrast_starts),
@@ -69,6 +69,7 @@ OPTIONS: Mapping[str, _Option] = {
     "clinical": _Option(("assess",), "clinical", read.clinical),
     "criteria": _Option(("assess",), "own", read.own_criteria),
     "baseline": _Option(("register", "zones", "response", "response_report", "ceus"), "baseline", read.path),
+    "zones_by": _Option(("zones",), "by"),
     "treated_on": _Option(("response",), "treatments", read.treatments),
     "target": _Option(("ceus",), "target"),
     "plane": _Option(("ceus",), "planes", read.planes),

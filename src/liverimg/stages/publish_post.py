@@ -148,7 +148,7 @@ def _pieces(after: _After) -> Iterator[Piece]:
                     f"response.json speaks of {part.id!r}, which zones.json does not name; run 'liverimg post' again"
                 )
             voxels = after.zones.mask(drawn[part.id])
-            who = None if part.origin == "drawn" else _RULE if part.origin == "rule" else by
+            who = _drawn_by(part.origin, after.zones.model, by)
             yield Piece(
                 structure, voxels, part.id, after.label(name, part.id), part.tracking_uid, who,
                 in_organ=after.in_liver(voxels), is_lesion=True,
@@ -167,6 +167,16 @@ def _pieces(after: _After) -> Iterator[Piece]:
         label = after.label(rest[structure], "") if structure in rest else table["structure"][structure.value]["label"]
         uid = tracking_uid(after.study_uid, structure.value)
         yield Piece(structure, after.labels.mask(structure), structure.value, str(label), uid, by)
+
+
+def _drawn_by(origin: str, model: str, by: Algorithm | None) -> Algorithm | None:
+    """Who drew a zone or a focus: nobody of ours, the rule, a zone model, or whoever drew the labels."""
+    if origin == "drawn":
+        return None
+    if origin == "rule":
+        return _RULE
+    name, _, version = model.rpartition(" ")
+    return Algorithm(name, version, corrected=False) if model else by
 
 
 def _carried(after: _After) -> Iterator[Piece]:

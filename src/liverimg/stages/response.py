@@ -11,7 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from liverimg.core.errors import UsageError
+from liverimg.core.measurement import Lesion
 from liverimg.core.response import LesionResponse, StudyResponse, Treatment
+from liverimg.core.side_by_side import side_by_side
 from liverimg.files.response_records import response_to_record, write_margins
 from liverimg.files.tables import read_table, table_hashes
 from liverimg.measure.treatment.cover import Cover
@@ -55,18 +57,15 @@ class Settings:
 def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progress) -> None:
     """Measures zones and margins, and says how the disease responded."""
     study = read_final_study(workspace)
-    baseline = read_baseline(settings.baseline, study)
+    baseline = read_baseline(settings.baseline, study, beside=workspace)
     treatments = settings.given()
-    given = read_inputs(workspace, baseline, treatments, timepoint(study, treatments))
+    given = read_inputs(workspace, study, baseline, treatments, timepoint(study, treatments))
     draft.path(Artefact.MARGINS).mkdir()
-    lesions, files = [], {}
-    for n, lesion in enumerate(baseline.lesions, start=1):
-        found, cover = lesion_response(lesion, given)
-        lesions.append(found)
-        if cover is not None and cover.margins is not None:
-            files[lesion.id] = _put_margins(draft, found, cover)
-        progress(n / (len(baseline.lesions) + 1))
-    response = _whole(tuple(lesions), given)
+    given.prepare()
+    answered = side_by_side(lambda lesion: _answered(lesion, given, draft), baseline.lesions)
+    files = {found.id: file for found, file in answered if file}
+    progress(len(answered) / (len(answered) + 1))
+    response = _whole(tuple(found for found, _ in answered), given)
     record = response_to_record(
         response,
         study=reference_record(workspace),
@@ -76,6 +75,12 @@ def run(workspace: Workspace, draft: Draft, settings: Settings, progress: Progre
     )
     progress(1.0)
     draft.put_record(Artefact.RESPONSE, "response", record)
+
+
+def _answered(lesion: Lesion, given: Inputs, draft: Draft) -> tuple[LesionResponse, str]:
+    """What became of a lesion, and the file of its margins; empty without margins."""
+    found, cover = lesion_response(lesion, given)
+    return found, "" if cover is None or cover.margins is None else _put_margins(draft, found, cover)
 
 
 def _whole(lesions: tuple[LesionResponse, ...], given: Inputs) -> StudyResponse:
@@ -141,7 +146,7 @@ def depends_on(settings: Settings) -> Mapping[str, str]:
 
 STAGE = Stage(
     name="response",
-    version=1,
+    version=2,
     reads=(
         Artefact.STUDY,
         Artefact.VOLUMES,

@@ -75,7 +75,7 @@ def lesion_response(lesion: Lesion, given: Inputs) -> tuple[LesionResponse, Cove
 def fate_of(name: str, zone: Zone | None, given: Inputs) -> Fate:
     """What became of a lesion of the baseline."""
     if zone is not None and zone.id in given.parts:
-        return Fate.TREATED
+        return Fate.PERHAPS_TREATED if zone.perhaps_older else Fate.TREATED
     if given.carried.get(name) is None:
         return Fate.UNKNOWN
     # A model takes zones for tumours: only a person's outline says that the tumour is still there.
@@ -121,7 +121,8 @@ def _treated(name: str, zone: Zone, cover: Cover, given: Inputs) -> tuple[Measur
     doubt = doubt_of(name, cover.quantities, given)
     found = [*measure_rest(name, foci, looked_for(zone, given), uncovered=doubt, body=given.later)]
     if is_ablation(given):
-        reason = "it was ablated: the zone in its place has another size than the tumour"
+        sure = "may have been" if zone.perhaps_older else "was"
+        reason = f"it {sure} ablated: the zone in its place has another size than the tumour"
         found += [NotMeasured(size, name, reason) for size in SIZE_NAMES[:2]]
     else:
         pieces = [given.parts[zone.id].subject.lesion, *(f.subject.lesion for f in foci)]
@@ -154,6 +155,13 @@ def doubt_of(name: str, quantities: tuple[Measured, ...], given: Inputs) -> str:
     if name in given.matched.of_lesion:
         return "a tumour is drawn where it lay, apart from the zone"
     return ""
+
+
+def _doubt(name: str, zone: Zone, quantities: tuple[Measured, ...], given: Inputs) -> str:
+    """Why nothing enhancing proves nothing, the zone's own doubt among it."""
+    if zone.perhaps_older:
+        return f"{zone.id} reaches nowhere beyond the place of the tumour and may be dead tissue that it had before"
+    return doubt_of(name, quantities, given)
 
 
 def _not_treated(name: str, fate: Fate, given: Inputs) -> tuple[Measured, ...]:
@@ -200,7 +208,7 @@ def _answers(
         viable_before=lesion.quantity(_VIABLE[0]),
         foci=foci,
         not_evaluable="" if foci else looked_for(zone, given).why_not,
-        doubt=doubt_of(lesion.id, quantities, given),
+        doubt=_doubt(lesion.id, zone, quantities, given),
         timepoint=given.timepoint,
         branch=branch,
         searched=looked_for(zone, given).searched,
@@ -223,11 +231,16 @@ def _moved(place: Point, name: str, given: Inputs) -> Point | None:
 
 
 def _statement(name: str, fate: Fate, zone: Zone | None, quantities: tuple[Measured, ...], given: Inputs) -> str:
-    if fate is Fate.TREATED and zone is not None:
+    if zone is not None:
         margin = find(quantities, MINIMUM, target=name)
         foci = len(foci_of(name, zone, given))
         least = "unknown" if isinstance(margin, NotMeasured) else _mm(margin)
         left = f"{foci} residual foc{'us' if foci == 1 else 'i'}" if foci else _none_left(looked_for(zone, given))
+        if zone.perhaps_older:
+            return (
+                f"{name} may have been treated: {zone.id} does not enhance, but reaches nowhere beyond the tumour's "
+                f"place and may be dead tissue that it had before; as a zone, smallest margin {least}; {left}."
+            )
         return f"{name} was treated: zone {zone.id}, smallest margin {least}; {left}."
     why = given.zones.absent.get(name, "no zone lies on it")
     if fate is Fate.UNKNOWN:

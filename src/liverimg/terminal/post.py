@@ -82,7 +82,8 @@ def _lesions(record: Mapping[str, Any]) -> Table:
         numbers = [_said(by_name.get(name, {})) for _, name in _COLUMNS]
         found = next((c for c in lesion["classifications"] if c["category_id"] == "ablation_margin_class"), None)
         name = "" if found is None else found["answer"] or " or ".join(found["possible"])
-        zone = lesion["zone"] or lesion["fate"].replace("_", " ")
+        fate = lesion["fate"].replace("_", " ")
+        zone = f"{lesion['zone']}, {fate}" if lesion["fate"] == "perhaps_treated" else lesion["zone"] or fate
         table.add_row(Text(lesion["id"]), Text(zone), *numbers, Text(name), Text(", ".join(lesion["foci"])))
     return table
 

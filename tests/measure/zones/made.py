@@ -33,6 +33,14 @@ VEIN = {U: 42.0, A: 70.0, P: 160.0, D: 115.0}
 CARCINOMA_AGAINST_LIVER = {phase: CARCINOMA[phase] - LIVER[phase] for phase in CARCINOMA}
 METASTASIS = {U: 45.0, A: 75.0, P: 78.0}
 METASTASIS_AGAINST_LIVER = {phase: METASTASIS[phase] - LIVER[phase] for phase in METASTASIS}
+# Signal on MR, fat suppressed, in phases after contrast only.
+MR_LIVER = {A: 340.0, P: 486.0, D: 516.0}
+MR_DEAD = {A: 330.0, P: 330.0, D: 330.0}
+MR_BLOOD = {A: 430.0, P: 430.0, D: 430.0}
+MR_CARCINOMA = {A: 406.0, P: 376.0, D: 320.0}
+MR_METASTASIS = {A: 306.0, P: 327.0, D: 297.0}
+MR_RIM = {A: 393.0, P: 505.0, D: 516.0}
+MR_VEIN = {A: 230.0, P: 490.0, D: 380.0}
 _VALUES = {Structure.LIVER: 1, Structure.HEPATIC_VEIN: 4}
 
 
@@ -62,8 +70,12 @@ def make(
     hole: Ball | None = None,
     directions: object = ((0, 0, 1), (0, 1, 0), (1, 0, 0)),
     seed: int = 0,
+    mr: bool = False,
 ) -> Made:
     """Renders them; the liver is a block 84 mm wide in a field of fat, with a vein along it."""
+    own, fat = (MR_LIVER, 95.0) if mr else (LIVER, -100.0)
+    blood = MR_VEIN if mr else VEIN
+    quantity = Quantity.MR_SIGNAL if mr else Quantity.HU
     rng = np.random.default_rng(seed)
     count = [int(np.ceil(104 / s)) for s in spacing_mm]
     centre = -0.5 * (np.asarray(directions, dtype=float).T @ (np.array(count) * spacing_mm))
@@ -79,19 +91,20 @@ def make(
     vein = np.linalg.norm(places[..., 1:] - (30.0, 28.0), axis=-1) - 4.0
     shown = {}
     for phase in phases:
-        array = np.where(liver, LIVER[phase], -100.0)
-        array = _laid(array, vein, VEIN[phase], grid, liver)
+        array = np.where(liver, own[phase], fat)
+        array = _laid(array, vein, blood[phase], grid, liver)
         for ball in balls:
             away = np.linalg.norm(places - ball.centre, axis=-1) - ball.radius_mm
             array = _laid(array, away, ball.looks[phase], grid, liver)
         array = gaussian_filter(array, [0.0, 0.6 / spacing_mm[1], 0.6 / spacing_mm[2]])
         array = array + rng.normal(0, noise, grid.shape)
-        shown[phase] = Volume(array.astype(np.float32), grid, Quantity.HU)
+        shown[phase] = Volume(array.astype(np.float32), grid, quantity)
     labels = liver.astype(np.uint8)
     labels[(vein <= 0) & liver] = _VALUES[Structure.HEPATIC_VEIN]
     if hole is not None:
         labels[np.linalg.norm(places - hole.centre, axis=-1) <= hole.radius_mm] = 0
-    images = {phase: PhaseImage(volume, is_reference=phase is P) for phase, volume in shown.items()}
+    # On MR the block has too few edges early to lay phases by.
+    images = {phase: PhaseImage(volume, is_reference=mr or phase is P) for phase, volume in shown.items()}
     reference = shown[P] if P in shown else shown[phases[-1]]
     return Made(reference, LabelMap(labels, grid, _VALUES), images)
 

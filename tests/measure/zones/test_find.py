@@ -62,6 +62,13 @@ def test_volume_is_unbiased_on_thin_and_thick_slices(spacing_mm: Place) -> None:
     assert volume_ml(zones) == pytest.approx(ball_ml(14), rel=0.04)
 
 
+@pytest.mark.parametrize(("radius_mm", "older"), [(8.0, False), (13.0, False), (14.5, True), (18.0, True)])
+def test_what_reaches_nowhere_beyond_the_tumour_may_be_older(radius_mm: float, older: bool) -> None:
+    (zone,) = found(make(ZONE), lesion("L1", ZONE.centre, radius_mm)).zones
+    assert zone.perhaps_older == older
+    assert any("dead tissue that the tumour had before" in note for note in zone.notes) == older
+
+
 def test_blood_gas_and_oil_inside_belong_to_the_zone() -> None:
     inside = [Ball((3, -4, 2), 5, BLOOD), Ball((-5, -6, -3), 2.5, GAS), Ball((0, 1, 4), 3, OIL)]
     zones = found(make(ZONE, *inside), TUMOUR)

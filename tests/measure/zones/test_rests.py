@@ -21,10 +21,11 @@ from tests.measure.zones.test_find import ZONE, volume_ml
 from tests.measure.zones.test_mistaken import GRID, PLACES, ball
 
 from liverimg.core.labels import BoolArray
+from liverimg.measure.zones.around import Around
 from liverimg.measure.zones.border import Patch
 from liverimg.measure.zones.film import Film
 from liverimg.measure.zones.find import find_zones
-from liverimg.measure.zones.rests import Around, own_core, roundness
+from liverimg.measure.zones.rests import own_core, roundness
 
 NODULE = Ball((16.0, -4.0, 0.0), 6.0, METASTASIS)
 TUMOUR = replace(lesion("L1", (10.0, -4.0, 0.0), 12.0), contrast=METASTASIS_AGAINST_LIVER)
@@ -52,6 +53,14 @@ def test_rim_where_only_the_error_of_the_place_lets_tumour_be_is_no_focus() -> N
     made = make(Ball(ZONE.centre, 16.5, RIM), ZONE, noise=5)
     small = replace(lesion("L1", (0.0, -4.0, 0.0), 9.0), contrast=METASTASIS_AGAINST_LIVER, error_mm=4.0)
     assert not find_zones(made.image, made.labels, made.phases, [small], RULES).foci
+
+
+@pytest.mark.parametrize("astray_mm", [6.0, 9.0])
+def test_rim_is_no_focus_where_the_place_is_wrong_and_reaches_over_it(astray_mm: float) -> None:
+    """All around the zone the border looks the same, so that what the place covers of it is no tumour either."""
+    made = make(Ball(ZONE.centre, 16.5, RIM), ZONE, noise=5)
+    wrong = replace(lesion("L1", (astray_mm, -4.0, 0.0), 9.0), contrast=METASTASIS_AGAINST_LIVER, error_mm=5.0)
+    assert not find_zones(made.image, made.labels, made.phases, [wrong], RULES).foci
 
 
 def test_nothing_next_to_dense_oil_is_a_focus() -> None:

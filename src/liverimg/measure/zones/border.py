@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import cc3d
-import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +20,17 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.study import Phase
+from liverimg.measure.parts import counted_parts
 from liverimg.measure.phases import PhaseImage, refined
 from liverimg.measure.scene import Box
+from liverimg.measure.zones.distance import (
+    away_mm,
+    box_of,
+    depth_mm,
+    level_in,
+    level_of,
+    signed_mm,
+)
 from liverimg.measure.zones.film import Film
 from liverimg.measure.zones.rules import BorderRules
 from liverimg.measure.zones.site import Site
@@ -31,7 +38,6 @@ from liverimg.measure.zones.site import Site
 FloatArray = NDArray[np.float32]
 
 _MAD_TO_SD = 1.4826
-_FACES = 6
 _EDGE_BLUR_MM = 1.0  # how wide a border is at least, for turning noise into millimetres
 _LEAST_WEIGHT = 1e-3
 _SLICES = 1.25
@@ -104,13 +110,13 @@ def find_border(patch: Patch, start: BoolArray, rules: BorderRules, *, is_ct: bo
         is_ct: Whether values are HU.
     """
     mask = start & patch.liver
-    first = signed_mm(mask, patch.grid)
+    asked_mm = max(rules.band_mm, _far_mm(patch, rules))
+    depth = signed_mm(mask, patch.grid, within_mm=asked_mm)
     values = {p: np.minimum(found, _MOST_HU) if is_ct else found for p, found in patch.values.items()}
-    values = {p: no_darker(found, first, patch.noise[p], rules, is_ct=is_ct) for p, found in values.items()}
+    values = {p: no_darker(found, depth, patch.noise[p], rules, is_ct=is_ct) for p, found in values.items()}
     smooth = {phase: _quieted(found, patch, rules.smoothing_mm) for phase, found in values.items()}
     votes, noise_mm, told = None, float("inf"), tuple[Phase, ...]()
     for _ in range(rules.rounds):
-        depth = signed_mm(mask, patch.grid)
         votes, noise_mm, told = _votes(patch, smooth, depth, rules)
         if not told:
             break
@@ -120,10 +126,10 @@ def find_border(patch: Patch, start: BoolArray, rules: BorderRules, *, is_ct: bo
         fresh[known] = votes[known] < 0
         fresh = patch.film.told(fresh & patch.liver)
         fresh = hanging_on(mask, fresh)
-        same = np.array_equal(fresh, mask)
-        mask = fresh
-        if same:
+        if np.array_equal(fresh, mask):
             break
+        mask = fresh
+        depth = signed_mm(mask, patch.grid, within_mm=asked_mm)
     return Border(mask, noise_mm, told)
 
 
@@ -131,20 +137,25 @@ def _votes(
     patch: Patch, smooth: Mapping[Phase, FloatArray], depth: FloatArray, rules: BorderRules
 ) -> tuple[FloatArray, float, tuple[Phase, ...]]:
     """For each place of the band -0.5 as inside to 0.5 as outside, how sharp that is, and who voted."""
+    far_mm = _far_mm(patch, rules)
     inner = (depth >= min(rules.inside_mm, 0.5 * float(depth.max()))) & (depth <= rules.deep_mm) & patch.liver
-    # On thick slices the next voxel across the slices lies farther out.
-    far_mm = max(rules.far_mm, _SLICES * float(patch.grid.spacing_mm.max()))
     outer = (depth <= -rules.near_mm) & (depth >= -far_mm) & patch.liver
     sigma = rules.level_mm / patch.grid.spacing_mm
-    total = np.zeros(depth.shape, dtype=np.float32)
-    weights = np.zeros(depth.shape, dtype=np.float32)
+    # Nobody asks what lies deeper or farther out than the levels are read from.
+    box = box_of(inner | outer | (depth >= -rules.band_mm))
+    votes = np.full(depth.shape, np.nan, dtype=np.float32)
+    if box is None:
+        return votes, float("inf"), ()
+    total = np.zeros(depth[box].shape, dtype=np.float32)
+    weights = np.zeros_like(total)
     told = []
     exact = 0.0
-    edge = np.abs(depth) <= far_mm
-    for phase, image in smooth.items():
-        good = np.isfinite(image)
-        inside = level_of(image, inner & good, sigma)
-        outside = level_of(image, outer & good, sigma)
+    edge = (np.abs(depth[box]) <= far_mm) & patch.liver[box]
+    for phase, whole in smooth.items():
+        seen = np.isfinite(whole)
+        inside = level_in(box, whole, inner & seen, sigma)
+        outside = level_in(box, whole, outer & seen, sigma)
+        image, good = whole[box], seen[box]
         gap = outside - inside
         noise = patch.noise[phase]
         spread = np.maximum(_EDGE_BLUR_MM, 0.5 * _pitch_mm(patch.images[phase]))
@@ -157,13 +168,18 @@ def _votes(
         weight = np.where(good, weight, 0).astype(np.float32)
         total += np.where(good, weight * vote, 0)
         weights += weight
-        typical = float(np.median(weight[edge & patch.liver])) if (edge & patch.liver).any() else 0.0
+        typical = float(np.median(weight[edge])) if edge.any() else 0.0
         if typical > _LEAST_WEIGHT:
             told.append(phase)
             exact += typical
     with np.errstate(divide="ignore", invalid="ignore"):
-        votes = np.where(weights > _LEAST_WEIGHT, total / weights, np.nan).astype(np.float32)
+        votes[box] = np.where(weights > _LEAST_WEIGHT, total / weights, np.nan)
     return votes, float(1 / np.sqrt(exact)) if exact else float("inf"), tuple(told)
+
+
+def _far_mm(patch: Patch, rules: BorderRules) -> float:
+    """How far out what lies around is read; on thick slices the next voxel across the slices lies farther out."""
+    return max(rules.far_mm, _SLICES * float(patch.grid.spacing_mm.max()))
 
 
 def no_darker(values: FloatArray, depth: FloatArray, noise: float, rules: BorderRules, *, is_ct: bool) -> FloatArray:
@@ -179,17 +195,6 @@ def no_darker(values: FloatArray, depth: FloatArray, noise: float, rules: Border
     return np.maximum(values, np.float32(least))
 
 
-def signed_mm(mask: BoolArray, grid: Grid) -> FloatArray:
-    """Distance to the border of a mask, positive inside."""
-    spacing = tuple(float(s) for s in grid.spacing_mm)
-    half = 0.5 * float(grid.spacing_mm.min())
-    if not mask.any():
-        return np.full(mask.shape, -np.inf, dtype=np.float32)
-    inside = edt.edt(np.ascontiguousarray(mask), anisotropy=spacing)
-    outside = edt.edt(np.ascontiguousarray(~mask), anisotropy=spacing)
-    return np.asarray(np.where(mask, inside - half, half - outside), dtype=np.float32)
-
-
 def tidied(mask: BoolArray, patch: Patch, *, opening_mm: float, keep: BoolArray) -> BoolArray:
     """The zone without bridges and tails, and with its holes filled.
 
@@ -200,16 +205,15 @@ def tidied(mask: BoolArray, patch: Patch, *, opening_mm: float, keep: BoolArray)
         keep: What is never filled.
     """
     solid = without_pockets(mask, patch.liver, keep)
-    spacing = tuple(float(s) for s in patch.grid.spacing_mm)
-    inside = edt.edt(np.ascontiguousarray(np.pad(solid, 1)), anisotropy=spacing)[1:-1, 1:-1, 1:-1]
-    core = np.asarray(inside > opening_mm)
+    core = depth_mm(solid, patch.grid, ends_at_edge=True) > opening_mm
     if not core.any():
         return solid
     core = _largest_with(core, solid)
-    near = edt.edt(np.ascontiguousarray(~core), anisotropy=spacing) <= opening_mm + 1.5 * float(
-        patch.grid.spacing_mm.max()
-    )
-    return np.asarray(solid & near)
+    box = box_of(solid)
+    assert box is not None
+    most_mm = opening_mm + 1.5 * float(patch.grid.spacing_mm.max())
+    solid[box] &= away_mm(core[box], patch.grid) <= most_mm
+    return solid
 
 
 def without_pockets(mask: BoolArray, liver: BoolArray, keep: BoolArray) -> BoolArray:
@@ -221,7 +225,7 @@ def without_pockets(mask: BoolArray, liver: BoolArray, keep: BoolArray) -> BoolA
         keep: What is never filled.
     """
     solid = np.asarray(fill_voids.fill(mask)) & liver & ~keep
-    rest = cc3d.connected_components(liver & ~solid, connectivity=_FACES)
+    rest, _ = counted_parts(liver & ~solid, by_faces=True)
     sizes = np.bincount(rest.ravel())
     sizes[0] = 0
     most = _POCKET_SHARE * np.count_nonzero(solid)
@@ -235,7 +239,7 @@ def without_pockets(mask: BoolArray, liver: BoolArray, keep: BoolArray) -> BoolA
 
 def _largest_with(core: BoolArray, solid: BoolArray) -> BoolArray:
     """Parts of the core of at least a tenth of the largest."""
-    parts = cc3d.connected_components(core, connectivity=_FACES)
+    parts, _ = counted_parts(core, by_faces=True)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     return np.asarray((sizes >= max(1, 0.1 * sizes.max()))[parts] & solid)
@@ -243,19 +247,11 @@ def _largest_with(core: BoolArray, solid: BoolArray) -> BoolArray:
 
 def hanging_on(core: BoolArray, mask: BoolArray) -> BoolArray:
     """Parts of a mask that hold something of its core; faces join."""
-    parts = cc3d.connected_components(np.pad(mask, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
-    kept = np.zeros(int(parts.max()) + 1, dtype=bool)
+    parts, count = counted_parts(mask, by_faces=True)
+    kept = np.zeros(count + 1, dtype=bool)
     kept[np.unique(parts[core & mask])] = True
     kept[0] = False
     return np.asarray(kept[parts])
-
-
-def level_of(image: FloatArray, within: BoolArray, sigma: NDArray[np.float64]) -> FloatArray:
-    """An image smoothed with what lies within only; NaN too far from it."""
-    weight = gaussian_filter(within.astype(np.float32), sigma, truncate=3.0)
-    total = gaussian_filter(np.where(within, image, np.float32(0)), sigma, truncate=3.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(weight > _LEAST_WEIGHT, total / weight, np.nan), dtype=np.float32)
 
 
 def _quieted(values: FloatArray, patch: Patch, sigma_mm: float) -> FloatArray:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cc3d
 import numpy as np
 
 from liverimg.core.labels import BoolArray, LabelMap, LabelQuality, Structure
 from liverimg.core.zones import Focus, Zone, ZoneMap
 from liverimg.measure.band import surface_error_mm
-from liverimg.measure.zones.border import signed_mm
+from liverimg.measure.parts import counted_parts
+from liverimg.measure.zones.distance import signed_mm
 from liverimg.measure.zones.rules import ZoneRules
 from liverimg.measure.zones.site import Treated
 from liverimg.measure.zones.sorting import FIRST_FOCUS, Part, grouped, owners_of
-
-_FULL_NEIGHBOURHOOD = 26
 
 
 def zones_as_drawn(labels: LabelMap, quality: LabelQuality, treated: Sequence[Treated], rules: ZoneRules) -> ZoneMap:
@@ -75,7 +73,7 @@ def _foci(
 
 def _parts(labels: LabelMap, mask: BoolArray) -> list[Part]:
     """Connected parts, the largest first."""
-    found = cc3d.connected_components(np.pad(mask, 1), connectivity=_FULL_NEIGHBOURHOOD)[1:-1, 1:-1, 1:-1]
+    found, _ = counted_parts(mask)
     sizes = np.bincount(found.ravel())
     sizes[0] = 0
     order = [int(n) for n in np.argsort(-sizes, kind="stable") if sizes[n]]

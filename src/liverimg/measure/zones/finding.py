@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import cc3d
-import edt
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, gaussian_filter, maximum
+from scipy.ndimage import binary_erosion, gaussian_filter
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.nearest import on_grid
 from liverimg.core.study import Phase
+from liverimg.measure.parts import counted_parts
 from liverimg.measure.phases import PhaseImage
+from liverimg.measure.zones.distance import away_mm, box_of, deeper, depth_mm, most_in
 from liverimg.measure.zones.film import Film
 from liverimg.measure.zones.site import Site
 from liverimg.measure.zones.sorting import Part
@@ -34,7 +34,6 @@ _EARLY = (Phase.EARLY_ARTERIAL, Phase.ARTERIAL)
 _MAD_TO_SD = 1.4826  # median absolute deviation to the standard deviation of a normal distribution
 _INLIER = 2.5  # standard deviations
 _FEWEST_VOXELS = 200
-_FACES = 6
 _HALF = 0.5
 _PER_CENT = 100.0
 
@@ -112,23 +111,24 @@ def pieces(found: Search, *, least_ml: float, least_depth_mm: float) -> list[Par
 
 def _deep_parts(mask: BoolArray, grid: Grid, least_ml: float, least_depth_mm: float) -> list[BoolArray]:
     """Connected parts that are large enough, and somewhere deep enough, to be a zone; the largest first."""
-    parts = cc3d.connected_components(np.pad(mask, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
+    parts, count = counted_parts(mask, by_faces=True)
     volumes = np.bincount(parts.ravel()) * grid.voxel_ml
     volumes[0] = 0
-    deepest = maximum(_depth_mm(mask, grid), parts, np.arange(len(volumes)))
+    deepest = most_in(depth_mm(mask, grid, ends_at_edge=True), parts, count)
     order = np.argsort(-volumes, kind="stable")
     return [np.asarray(parts == n) for n in order if volumes[n] >= least_ml and deepest[n] >= least_depth_mm]
 
 
-def _without_sheets(mask: BoolArray, grid: Grid, least_ml: float, depth_mm: float) -> list[BoolArray]:
+def _without_sheets(mask: BoolArray, grid: Grid, least_ml: float, least_depth_mm: float) -> list[BoolArray]:
     """The part itself, or where most of it is sheet, its solid parts without it."""
-    core = _depth_mm(mask, grid) >= depth_mm
-    spacing = tuple(float(s) for s in grid.spacing_mm)
-    reach_mm = depth_mm + float(grid.spacing_mm.max())
-    solid = mask & (np.asarray(edt.edt(np.ascontiguousarray(~core), anisotropy=spacing)) <= reach_mm)
+    core = depth_mm(mask, grid, ends_at_edge=True) >= least_depth_mm
+    reach_mm = least_depth_mm + float(grid.spacing_mm.max())
+    box, solid = box_of(mask), np.array(mask)
+    if box is not None:
+        solid[box] &= away_mm(core[box], grid) <= reach_mm
     if np.count_nonzero(solid) >= _HALF * np.count_nonzero(mask):
         return [mask]
-    return _deep_parts(solid, grid, least_ml, depth_mm)
+    return _deep_parts(solid, grid, least_ml, least_depth_mm)
 
 
 def _by_rise(before: Reading, after: Mapping[Phase, Reading], site: Site) -> tuple[FloatArray, float, BoolArray]:
@@ -227,11 +227,6 @@ def _smoothed(
     return np.where(weight > 1e-4, total / np.maximum(weight, np.float32(1e-4)), np.float32(otherwise))
 
 
-def _depth_mm(mask: BoolArray, grid: Grid) -> FloatArray:
-    distance = edt.edt(np.ascontiguousarray(np.pad(mask, 1)), anisotropy=tuple(float(s) for s in grid.spacing_mm))
-    return np.asarray(distance[1:-1, 1:-1, 1:-1])
-
-
-def _inside(mask: BoolArray, grid: Grid, depth_mm: float) -> BoolArray:
-    inner = np.asarray(_depth_mm(mask, grid) > depth_mm)
+def _inside(mask: BoolArray, grid: Grid, least_mm: float) -> BoolArray:
+    inner = deeper(mask, grid, least_mm)
     return inner if np.count_nonzero(inner) >= _FEWEST_VOXELS else np.asarray(binary_erosion(mask))

@@ -17,7 +17,9 @@ from scipy.ndimage import gaussian_filter
 
 from liverimg.core.labels import BoolArray
 from liverimg.core.study import Phase
-from liverimg.measure.zones.border import Patch, level_of, no_darker, signed_mm
+from liverimg.measure.zones.around import Around
+from liverimg.measure.zones.border import Patch, no_darker
+from liverimg.measure.zones.distance import level_of, near, signed_mm
 from liverimg.measure.zones.notes import oil_in
 from liverimg.measure.zones.rules import ZoneRules
 
@@ -28,7 +30,7 @@ _INLIER = 2.5
 _FEWEST_VOXELS = 300
 _PER_CENT = 100.0
 _EARLY = (Phase.ARTERIAL, Phase.EARLY_ARTERIAL)
-_LATE = (Phase.PORTAL_VENOUS, Phase.DELAYED)
+LATE = (Phase.PORTAL_VENOUS, Phase.DELAYED)
 _HALF = 0.5
 _CORE_MM = 2.0  # dead tissue is read so far inside the zone's border
 _DEAD_LEVEL_MM = 4.0
@@ -52,6 +54,8 @@ class Lines:
         phases: Early and late phase.
         unit: Of the excess.
         smoothing_mm: Standard deviation of the smoothing of the images.
+        liver_gain: How far liver itself lies below zero, where partial volume with it hides an excess.
+        astray: What of an excess may be feigned by phases that lie astray; None where the noise holds it.
     """
 
     excess: FloatArray = field(repr=False)
@@ -65,54 +69,99 @@ class Lines:
     phases: tuple[Phase, ...]
     unit: str
     smoothing_mm: float
+    liver_gain: float = 0.0
+    astray: FloatArray | None = field(default=None, repr=False)
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether the excess is a loss of signal, which nothing dead and no mixture has."""
+        return self.astray is not None
+
+    @property
+    def sure(self) -> FloatArray:
+        """The excess less what may be feigned."""
+        return self.excess if self.astray is None else self.excess - self.astray
 
 
-def lines_of(
-    patch: Patch,
-    zone: BoolArray,
-    place: BoolArray,
-    contrast: Mapping[Phase, float],
-    rules: ZoneRules,
-    *,
-    smoothing_mm: float,
-    is_ct: bool,
-) -> Lines | str:
-    """Brings the phases onto the line from dead tissue to liver; says why not where that can't be done.
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What the lines are drawn from.
 
-    Args:
+    Attributes:
         patch: Around the zone.
-        zone: Its voxels.
-        place: Where the lesion lies now.
-        contrast: Of the tumour to the liver before the treatment, by phase; HU, or per cent.
+        around: The zone's border.
+        values: Images by phase, no darker than tissue is.
+        early: The arterial phase.
+        late: A later one, where there is one.
+        ring: Liver around that is neither rim nor tumour nor vessel.
+        core: What of the zone lies so deep in it that nothing of its border is mixed in.
         rules: Constants.
-        smoothing_mm: Standard deviation of the smoothing that quiets the noise.
         is_ct: Whether values are HU.
     """
-    early = next((phase for phase in _EARLY if phase in patch.values), None)
-    if early is None:
+
+    patch: Patch
+    around: Around
+    values: Mapping[Phase, FloatArray] = field(repr=False)
+    early: Phase
+    late: Phase | None
+    ring: BoolArray = field(repr=False)
+    core: BoolArray = field(repr=False)
+    rules: ZoneRules
+    is_ct: bool
+
+    @classmethod
+    def of(cls, patch: Patch, around: Around, rules: ZoneRules, *, is_ct: bool) -> Ground | str:
+        """Chooses the phases and what to compare with; says why not where there is too little of it."""
+        early = next(phase for phase in _EARLY if phase in patch.values)
+        late = next((phase for phase in LATE if phase in patch.values), None)
+        ring = _ring(patch, around, early)
+        if np.count_nonzero(ring) < _FEWEST_VOXELS:
+            return "too little liver around the zone is free to compare with"
+        depth = -around.outside_mm
+        # Gas is no degree of enhancement, and would make its surroundings look alive beside it.
+        values = {p: no_darker(v, depth, patch.noise[p], rules.border, is_ct=is_ct) for p, v in patch.values.items()}
+        core = np.asarray(depth >= min(_CORE_MM, _HALF * float(depth.max())))
+        return cls(patch, around, values, early, late, ring, core, rules, is_ct)
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether only a loss of signal can tell: MR without an unenhanced phase."""
+        return not self.is_ct and Phase.UNENHANCED not in self.values
+
+    @property
+    def wanted(self) -> tuple[Phase, ...]:
+        """The phases that are compared."""
+        return (self.early,) if self.late is None else (self.early, self.late)
+
+
+def cannot_tell(patch: Patch) -> str:
+    """Why the phases of a study can't tell living tumour; empty where they can."""
+    if not any(phase in patch.values for phase in _EARLY):
         return "the study has no arterial phase that can be read here, and living tumour is told by it"
-    if not is_ct and Phase.UNENHANCED not in patch.values:
-        return "on MR without an unenhanced phase living tumour can't be told from the bright signal of dead tissue"
-    late = next((phase for phase in _LATE if phase in patch.values), None)
-    ring = _ring(patch, zone, place, early)
-    if np.count_nonzero(ring) < _FEWEST_VOXELS:
-        return "too little liver around the zone is free to compare with"
-    wanted = (early,) if late is None else (early, late)
-    depth = signed_mm(zone, patch.grid)
-    # Gas is no degree of enhancement, and would make its surroundings look alive beside it.
-    values = {p: no_darker(v, depth, patch.noise[p], rules.border, is_ct=is_ct) for p, v in patch.values.items()}
-    seen = {p: _smoothed(v, patch, smoothing_mm) for p, v in values.items() if p in wanted}
-    before = None
-    if Phase.UNENHANCED in values:
-        before = _smoothed(values[Phase.UNENHANCED], patch, smoothing_mm)
+    return ""
+
+
+def lines_of(ground: Ground, contrast: Mapping[Phase, float], *, smoothing_mm: float) -> Lines:
+    """Brings the phases onto the line from dead tissue to liver.
+
+    Args:
+        ground: Images, and what to compare with.
+        contrast: Of the tumour to the liver before the treatment, by phase; HU, or per cent.
+        smoothing_mm: Standard deviation of the smoothing that quiets the noise.
+    """
+    patch, rules, ring, is_ct = ground.patch, ground.rules, ground.ring, ground.is_ct
+    early, late, wanted = ground.early, ground.late, ground.wanted
+    seen = {p: smoothed(v, patch, smoothing_mm) for p, v in ground.values.items() if p in wanted}
+    unenhanced = ground.values.get(Phase.UNENHANCED)
+    before = None if unenhanced is None else smoothed(unenhanced, patch, smoothing_mm)
     # Dead tissue, tumour and liver have signals of their own on MR; on CT a difference would only add noise.
     signal = seen if is_ct or before is None else {phase: values - before for phase, values in seen.items()}
     line = _Line(
         early,
         late,
         signal,
-        live={phase: _level(values, ring, patch) for phase, values in signal.items()},
-        dead={p: _dead_level(v, patch, zone, even=signal is not seen) for p, v in signal.items()},
+        live={phase: live_level(values, ring, patch) for phase, values in signal.items()},
+        dead={p: _dead_level(v, patch, ground.core, even=signal is not seen) for p, v in signal.items()},
     )
     excess = line.excess()
     if is_ct:
@@ -122,13 +171,14 @@ def lines_of(
     brightness = _brightness(seen, before, ring)
     visible = rules.focus.hyper_hu if is_ct else rules.focus.hyper_percent
     least = rules.focus.hyper_hu if is_ct else brightness[early] * rules.focus.hyper_percent / _PER_CENT
+    own = _own_contrast(contrast, brightness, wanted, is_ct=is_ct)
     return Lines(
         excess=np.where(np.isfinite(excess), excess, -np.inf).astype(np.float32),
-        noise=_spread(excess[usual]),
+        noise=spread_of(excess[usual]),
         late=above,
-        late_noise=0.0 if above is None else _spread(above[usual]),
+        late_noise=0.0 if above is None else spread_of(above[usual]),
         rise=None if before is None else np.asarray(seen[early] - before, dtype=np.float32),
-        expected=_own_excess(_own_contrast(contrast, brightness, wanted, is_ct=is_ct), line, zone, ring),
+        expected=_own_excess(own, line, ground.around.zone, ring),
         least=least,
         dims=late is not None and contrast.get(late, 0.0) <= -visible,
         phases=wanted,
@@ -139,8 +189,8 @@ def lines_of(
 
 def _away_from_oil(excess: FloatArray, patch: Patch, rules: ZoneRules) -> FloatArray:
     """NaN near dense oil: it outshines any uptake, and its edges move with the phases."""
-    oil_mm = -signed_mm(oil_in(patch, rules), patch.grid)
-    return np.where(oil_mm > rules.focus.reach_mm, excess, np.float32(np.nan))
+    close = near(oil_in(patch, rules), patch.grid, rules.focus.reach_mm)
+    return np.where(close, np.float32(np.nan), excess)
 
 
 def _brightness(seen: Mapping[Phase, FloatArray], before: FloatArray | None, ring: BoolArray) -> dict[Phase, float]:
@@ -175,10 +225,10 @@ def _own_contrast(
     contrast: Mapping[Phase, float], brightness: Mapping[Phase, float], wanted: tuple[Phase, ...], *, is_ct: bool
 ) -> dict[Phase, float] | None:
     """The tumour's signal against the liver's, phase by phase, as the earlier study had it; on MR that of the rise."""
-    if is_ct:
-        return None if any(p not in contrast for p in wanted) else {phase: contrast[phase] for phase in wanted}
-    if any(phase not in contrast for phase in (*wanted, Phase.UNENHANCED)):
+    if any(phase not in contrast for phase in (wanted if is_ct else (*wanted, Phase.UNENHANCED))):
         return None
+    if is_ct:
+        return {phase: contrast[phase] for phase in wanted}
     gap = {phase: brightness[phase] * contrast[phase] / _PER_CENT for phase in (*wanted, Phase.UNENHANCED)}
     return {phase: gap[phase] - gap[Phase.UNENHANCED] for phase in wanted}
 
@@ -199,13 +249,13 @@ def _own_excess(own: Mapping[Phase, float] | None, line: _Line, zone: BoolArray,
     return max(0.0, live[early] + own[early] - dead[early] - share * (live[early] - dead[early]))
 
 
-def _dead_level(signal: FloatArray, patch: Patch, zone: BoolArray, *, even: bool) -> FloatArray:
+def _dead_level(signal: FloatArray, patch: Patch, core: BoolArray, *, even: bool) -> FloatArray:
     """What dead tissue shows at each place.
 
     A difference of phases is even all over what is dead, blood and charring too. Read nearby instead, a large rest that
     is dark enough to have been taken for zone would be held against itself.
     """
-    inner = _core(zone, patch) & np.isfinite(signal)
+    inner = core & np.isfinite(signal)
     middle = float(np.median(signal[inner])) if inner.any() else float("nan")
     if even:
         return np.full(signal.shape, np.float32(middle))
@@ -213,20 +263,14 @@ def _dead_level(signal: FloatArray, patch: Patch, zone: BoolArray, *, even: bool
     return np.where(np.isfinite(level), level, np.float32(middle))
 
 
-def _core(zone: BoolArray, patch: Patch) -> BoolArray:
-    """What of a zone lies so deep in it that nothing of its border is mixed in."""
-    depth = signed_mm(zone, patch.grid)
-    return np.asarray(depth >= min(_CORE_MM, _HALF * float(depth.max())))
-
-
-def _spread(values: FloatArray) -> float:
+def spread_of(values: FloatArray) -> float:
     """Standard deviation by the median of absolute deviations."""
     return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
 
 
-def _ring(patch: Patch, zone: BoolArray, place: BoolArray, early: Phase) -> BoolArray:
+def _ring(patch: Patch, around: Around, early: Phase) -> BoolArray:
     """Liver around that is neither rim nor tumour nor vessel."""
-    away = -signed_mm(zone | place, patch.grid)
+    away = -signed_mm(around.zone | around.place, patch.grid)
     seen = np.isfinite(patch.values[early])
     found = patch.parenchyma & seen & (away > _RING_NEAR_MM) & (away <= _RING_FAR_MM)
     for values in patch.values.values():
@@ -234,11 +278,11 @@ def _ring(patch: Patch, zone: BoolArray, place: BoolArray, early: Phase) -> Bool
         if len(inside) < _FEWEST_VOXELS:
             continue
         middle = float(np.median(inside))
-        found &= ~(np.abs(values - middle) > _INLIER * _spread(inside))
+        found &= ~(np.abs(values - middle) > _INLIER * spread_of(inside))
     return np.asarray(found)
 
 
-def _level(signal: FloatArray, ring: BoolArray, patch: Patch) -> FloatArray:
+def live_level(signal: FloatArray, ring: BoolArray, patch: Patch) -> FloatArray:
     """The liver's own level at each place, smoothed from the ring."""
     good = ring & np.isfinite(signal)
     middle = float(np.median(signal[good]))
@@ -246,7 +290,7 @@ def _level(signal: FloatArray, ring: BoolArray, patch: Patch) -> FloatArray:
     return np.where(np.isfinite(level), level, np.float32(middle))
 
 
-def _smoothed(values: FloatArray, patch: Patch, sigma_mm: float) -> FloatArray:
+def smoothed(values: FloatArray, patch: Patch, sigma_mm: float) -> FloatArray:
     """Smoothed with what lies in the liver only; NaN too far from it."""
     good = np.isfinite(values) & patch.liver
     sigma = sigma_mm / patch.grid.spacing_mm

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cc3d
-import edt
 import numpy as np
 from numpy.typing import NDArray
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
+from liverimg.measure.parts import counted_parts
+from liverimg.measure.zones.distance import away_mm, box_of, depth_mm, grown, most_in
 from liverimg.measure.zones.rules import NeckRules
-
-_FACES = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,41 +43,39 @@ def cut_at_necks(mask: BoolArray, near: BoolArray, grid: Grid, rules: NeckRules)
         grid: Of both.
         rules: Constants.
     """
-    left, cut_ml, neck_mm = np.array(mask), 0.0, 0.0
-    depth_mm = _depth(mask, grid)
-    for radius_mm in np.arange(rules.step_mm, float(depth_mm.max()), rules.step_mm):
-        away = _hanging(left, near, np.where(left, depth_mm, 0), grid, float(radius_mm), rules)
+    whole, cut_ml, neck_mm = np.array(mask), 0.0, 0.0
+    box = box_of(mask)
+    if box is None:
+        return Cut(whole, 0.0, 0.0)
+    box = grown(box, 0.0, grid, mask.shape)
+    left, close = whole[box], near[box]
+    depth = depth_mm(left, grid, ends_at_edge=False)
+    for radius_mm in np.arange(rules.step_mm, float(depth.max()), rules.step_mm):
+        away = _hanging(left, close, np.where(left, depth, 0), grid, float(radius_mm), rules)
         if away.any():
             cut_ml += float(np.count_nonzero(away)) * grid.voxel_ml
             neck_mm = 2 * float(radius_mm)
             left &= ~away
-    return Cut(left, cut_ml, neck_mm)
+    return Cut(whole, cut_ml, neck_mm)
 
 
 def _hanging(
-    mask: BoolArray, near: BoolArray, depth_mm: NDArray[np.float32], grid: Grid, radius_mm: float, rules: NeckRules
+    mask: BoolArray, near: BoolArray, depth: NDArray[np.float32], grid: Grid, radius_mm: float, rules: NeckRules
 ) -> BoolArray:
     """What is joined to the rest by a neck of no more than this radius."""
     nothing = np.zeros(mask.shape, dtype=bool)
-    cores = cc3d.connected_components(np.pad(depth_mm > radius_mm, 1), connectivity=_FACES)[1:-1, 1:-1, 1:-1]
-    count = int(cores.max())
+    cores, count = counted_parts(depth > radius_mm, by_faces=True)
     home = np.unique(cores[near & (cores > 0)])
     if count < 2 or not len(home):
         return nothing
-    deepest = np.zeros(count + 1)
-    np.maximum.at(deepest, cores.ravel(), depth_mm.ravel())
+    deepest = most_in(depth, cores, count).astype(float)
     least_mm = max(radius_mm / rules.neck_share, radius_mm + rules.body_mm)
     if float(deepest[home].max()) < least_mm:
         return nothing
     others = [n for n in range(1, count + 1) if n not in home and deepest[n] >= least_mm]
     if not others:
         return nothing
-    to_others = _depth(~np.isin(cores, others), grid)
-    to_rest = _depth(~((cores > 0) & ~np.isin(cores, others)), grid)
+    to_others = away_mm(np.isin(cores, others), grid)
+    to_rest = away_mm((cores > 0) & ~np.isin(cores, others), grid)
     away = mask & (to_others < to_rest) & ~near
     return away if np.count_nonzero(away) * grid.voxel_ml >= rules.least_ml else nothing
-
-
-def _depth(mask: BoolArray, grid: Grid) -> NDArray[np.float32]:
-    spacing = tuple(float(s) for s in grid.spacing_mm)
-    return np.asarray(edt.edt(np.ascontiguousarray(mask), anisotropy=spacing))

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from liverimg.core.labels import BoolArray
 from liverimg.core.study import Phase
-from liverimg.measure.zones.border import Patch, signed_mm
+from liverimg.measure.zones.around import Place
+from liverimg.measure.zones.border import Patch
+from liverimg.measure.zones.distance import signed_mm
 from liverimg.measure.zones.finding import ENHANCED
 from liverimg.measure.zones.necks import Cut
 from liverimg.measure.zones.rules import ZoneRules
-from liverimg.measure.zones.site import Treated
+
+FloatArray = NDArray[np.float32]
 
 _PER_CENT = 100.0
 SURFACE_SHARE = 0.02
@@ -23,15 +27,12 @@ NO_UNENHANCED = (
 )
 
 
-def notes_on(
-    patch: Patch, zone: BoolArray, treated: Sequence[Treated], rules: ZoneRules, *, is_ct: bool
-) -> tuple[str, ...]:
+def notes_on(patch: Patch, zone: BoolArray, rules: ZoneRules, *, is_ct: bool) -> tuple[str, ...]:
     """Sentences about one zone.
 
     Args:
         patch: Around it.
         zone: Its voxels, holes filled.
-        treated: Lesions that it was made for.
         rules: Constants.
         is_ct: Whether values are HU.
     """
@@ -58,20 +59,16 @@ def notes_on(
     surface = at_surface(patch, zone)
     if surface >= SURFACE_SHARE:
         notes.append(f"{surface:.0%} of its border lie on the liver's surface, as the liver was outlined.")
-    core = _own_core(patch, zone, treated)
-    return (*notes, core) if core else tuple(notes)
+    return tuple(notes)
 
 
-def notes_on_shape(
-    patch: Patch, zone: BoolArray, cut: Cut, treated: Sequence[Treated], rules: ZoneRules
-) -> tuple[str, ...]:
+def notes_on_shape(zone: BoolArray, cut: Cut, places: Sequence[Place], rules: ZoneRules) -> tuple[str, ...]:
     """What the shape of a zone says: what hung on it, and whether it reaches farther than a zone should.
 
     Args:
-        patch: Around it.
         zone: Its voxels.
         cut: What was cut off it.
-        treated: Lesions that it was made for.
+        places: Where the lesions lie that it was made for, as far as that is known.
         rules: Constants.
     """
     notes = []
@@ -81,12 +78,11 @@ def notes_on_shape(
             "most and lie away from the lesion: they are left out of it, and not told apart from a cyst, a vein "
             "without contrast or a zone of its own."
         )
-    known = [lesion for lesion in treated if lesion.motion is not None]
-    if known and zone.any():
-        away = np.minimum.reduce([-signed_mm(lesion.on(patch.grid), patch.grid) - lesion.error_mm for lesion in known])
+    if places and zone.any():
+        away = _away_mm(places)
         farthest = float(away[zone].max())
         if farthest > rules.neck.far_mm:
-            names = " and ".join(lesion.id for lesion in known)
+            names = " and ".join(place.lesion.id for place in places)
             notes.append(
                 f"It reaches {farthest:.0f} mm beyond the place of {names}: not told apart from another region without "
                 "enhancement that touches it."
@@ -167,19 +163,30 @@ def at_surface(patch: Patch, zone: BoolArray) -> float:
     return at_edge / border if border else 0.0
 
 
-def _own_core(patch: Patch, zone: BoolArray, treated: Sequence[Treated]) -> str:
-    known = [lesion for lesion in treated if lesion.motion is not None]
-    if not known or not zone.any():
+def perhaps_older(patch: Patch, zone: BoolArray, places: Sequence[Place]) -> str:
+    """Why a zone may be dead tissue that its lesions had before; empty where it reaches beyond their places.
+
+    Args:
+        patch: Around it.
+        zone: Its voxels.
+        places: Where the lesions lie that it was made for, as far as that is known.
+    """
+    if not places or not zone.any():
         return ""
-    away = np.minimum.reduce([-signed_mm(lesion.on(patch.grid), patch.grid) - lesion.error_mm for lesion in known])
+    away = _away_mm(places)
     beyond = np.count_nonzero(zone & (away > float(patch.grid.spacing_mm.max()) / 2)) / np.count_nonzero(zone)
     if beyond >= _BEYOND_SHARE:
         return ""
-    names = " and ".join(lesion.id for lesion in known)
+    names = " and ".join(place.lesion.id for place in places)
     return (
         f"It reaches nowhere beyond the place of {names}: it may be dead tissue that the tumour had before, and no "
         "ablation zone."
     )
+
+
+def _away_mm(places: Sequence[Place]) -> FloatArray:
+    """Distance from where the nearest of the lesions may lie."""
+    return np.asarray(np.minimum.reduce([place.away_mm - place.lesion.error_mm for place in places]))
 
 
 def _ml(mask: BoolArray, patch: Patch) -> float:

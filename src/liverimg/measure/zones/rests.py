@@ -9,49 +9,21 @@ took up little before the treatment and does so now: it proves no ablation, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-import cc3d
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from liverimg.core.labels import BoolArray
-from liverimg.measure.zones.border import Patch, hanging_on, signed_mm
+from liverimg.measure.parts import counted_parts
+from liverimg.measure.zones.around import Around
+from liverimg.measure.zones.border import Patch, hanging_on
+from liverimg.measure.zones.distance import deepest_mm, near
 from liverimg.measure.zones.lines import Lines
 from liverimg.measure.zones.rules import ZoneRules
 
-FloatArray = NDArray[np.float32]
-
-_FULL_NEIGHBOURHOOD = 26
 _HALF = 0.5
 _BRIGHT_PERCENTILE = 90
 _MM3_PER_ML = 1000.0
-
-
-@dataclass(frozen=True, eq=False)
-class Around:
-    """A zone's border, and where the lesion may have been.
-
-    Attributes:
-        zone: Its voxels, holes not filled.
-        place: Where the lesion lies now.
-        outside_mm: Distance from the zone, negative inside.
-        away_mm: Distance from the place, negative inside.
-        near: Where the lesion may have been, its place's error counted.
-    """
-
-    zone: BoolArray = field(repr=False)
-    place: BoolArray = field(repr=False)
-    outside_mm: FloatArray = field(repr=False)
-    away_mm: FloatArray = field(repr=False)
-    near: BoolArray = field(repr=False)
-
-    @classmethod
-    def of(cls, patch: Patch, zone: BoolArray, place: BoolArray, rules: ZoneRules, *, error_mm: float) -> Around:
-        """Works out the distances; the place's error is a bound of 95 %."""
-        away_mm = -signed_mm(place, patch.grid)
-        return cls(zone, place, -signed_mm(zone, patch.grid), away_mm, away_mm <= rules.focus.around_mm + error_mm)
 
 
 def takes_up(lines: Lines, threshold: float, rules: ZoneRules) -> BoolArray:
@@ -83,7 +55,7 @@ def whole_rests(
     own_excess = min(bright, lines.expected or bright)
     # Beside the lesion's place, where only its error lets a rest be, nothing is added to what is proven.
     like = patch.liver & (around.away_mm <= rules.focus.around_mm) & takes_up(lines, _HALF * own_excess, rules)
-    like &= -signed_mm(proven, patch.grid) <= rules.focus.grow_mm
+    like &= near(proven, patch.grid, rules.focus.grow_mm)
     rest = hanging_on(proven, like | proven)
     rest |= own_core(rest, around, patch, rules)
     return [part for part in parts_of(rest) if np.count_nonzero(part) * patch.grid.voxel_ml >= rules.focus.least_ml]
@@ -91,8 +63,8 @@ def whole_rests(
 
 def parts_of(mask: BoolArray) -> list[BoolArray]:
     """Its connected parts, corners counted."""
-    parts = cc3d.connected_components(np.pad(mask, 1), connectivity=_FULL_NEIGHBOURHOOD)[1:-1, 1:-1, 1:-1]
-    return [np.asarray(parts == number) for number in range(1, int(parts.max()) + 1)]
+    parts, count = counted_parts(mask)
+    return [np.asarray(parts == number) for number in range(1, count + 1)]
 
 
 def own_core(rest: BoolArray, around: Around, patch: Patch, rules: ZoneRules) -> BoolArray:
@@ -112,11 +84,11 @@ def own_core(rest: BoolArray, around: Around, patch: Patch, rules: ZoneRules) ->
         if not fresh.any():
             break
         core |= fresh
-    deep = [part for part in parts_of(core) if float(signed_mm(part, patch.grid).max()) >= own.core_depth_mm]
+    deep = [part for part in parts_of(core) if deepest_mm(part, patch.grid) >= own.core_depth_mm]
     return np.logical_or.reduce(deep) if deep else np.zeros(rest.shape, dtype=bool)
 
 
 def roundness(mask: BoolArray, patch: Patch) -> float:
     """Radius of the largest ball in a part against that of a ball of its volume: 1 for a ball, 0.63 for half of one."""
     volume_mm3 = np.count_nonzero(mask) * patch.grid.voxel_ml * _MM3_PER_ML
-    return float(signed_mm(mask, patch.grid).max() / np.cbrt(0.75 * volume_mm3 / np.pi))
+    return deepest_mm(mask, patch.grid) / float(np.cbrt(0.75 * volume_mm3 / np.pi))

@@ -199,6 +199,8 @@ class ErrorRules:
         of_doubt: What is added of the doubt of the phases' places.
         of_surface_mm: What is added where part of the border is the liver's own.
         of_darkness_mm: What is added without an unenhanced phase: darkness is weaker evidence than a missing rise.
+        of_rest_mm: What is added where living rests were found at the border: how far they reach is less certain.
+        of_untold_mm: What is added where rests can't be told, in part or at all: one may be drawn as zone.
     """
 
     least_mm: float
@@ -207,6 +209,8 @@ class ErrorRules:
     of_doubt: float
     of_surface_mm: float
     of_darkness_mm: float
+    of_rest_mm: float
+    of_untold_mm: float
 
 
 @dataclass(frozen=True)

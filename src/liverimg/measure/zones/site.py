@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import cc3d
-import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, find_objects, gaussian_filter
 
 from liverimg.core.errors import GridMismatchError
 from liverimg.core.grid import Grid
@@ -23,17 +19,13 @@ from liverimg.core.volume import Quantity, Volume
 from liverimg.measure.liver import TREES_IN_LIVER, LiverBody
 from liverimg.measure.phases import PhaseImage, place_phases
 from liverimg.measure.scene import Box, Scene
-from liverimg.measure.zones.rules import FindingRules, ZoneRules
-
-FloatArray = NDArray[np.float32]
+from liverimg.measure.zones.dents import Dark, closed_by, left_out
+from liverimg.measure.zones.rules import ZoneRules
 
 # What a zone may be taken for, or may have been taken for by whoever drew the labels.
 _MAY_BE_ZONE = (*LIVER_CONTENTS, *TREES_IN_LIVER)
 # Never a zone, dark as it is.
 NEVER = (Structure.GALLBLADDER, Structure.BILE_DUCT, Structure.INFERIOR_VENA_CAVA)
-_COARSE_VOXELS = 400_000  # a closing needs no finer grid
-_PER_CENT = 100.0
-_FACES = 6
 _NAMELESS = (Structure.BODY, Structure.SKIN)
 
 
@@ -81,13 +73,16 @@ class Treated:
         matrix = inverse @ back.matrix @ grid.affine[:3, :3]
         first = self.grid.lps_mm_to_index(back.apply(grid.origin_lps_mm))
         out = np.zeros(grid.shape, dtype=bool)
-        j, i = np.indices(grid.shape[1:])
-        for k in range(grid.shape[0]):
+        box = box_near(self, grid, float(grid.spacing_mm.max()))  # a voxel for rounding
+        if box is None:
+            return out
+        j, i = np.indices(grid.shape[1:])[:, box[1], box[2]]
+        for k in range(box[0].start, box[0].stop):
             index = first + k * matrix[:, 0] + j[..., None] * matrix[:, 1] + i[..., None] * matrix[:, 2]
             index = np.floor(index + 0.5).astype(int)
             inside = ((index >= 0) & (index < self.mask.shape)).all(axis=-1)
             found = index[inside]
-            out[k][inside] = self.mask[found[:, 0], found[:, 1], found[:, 2]]
+            out[k][box[1:]][inside] = self.mask[found[:, 0], found[:, 1], found[:, 2]]
         return out
 
 
@@ -173,44 +168,20 @@ def _whole_liver(scene: Scene, image: Volume, treated: Sequence[Treated], rules:
     grid = scene.crop_grid(box)
     solid = scene.mask(box, *LIVER_CONTENTS)
     trees = scene.mask(box, *TREES_IN_LIVER)
-    closed = _closed(solid | trees, grid, own.closing_mm)
+    closed = closed_by(solid | trees, grid, own.closing_mm)
     dents = closed & ~solid & ~trees
     for lesion in (one for one in treated if one.motion is not None):
-        near = _box_near(lesion, grid, own.left_out_mm)
+        near = box_near(lesion, grid, own.left_out_mm)
         if near is not None:
             here = (solid | trees)[near]
-            dents[near] |= _closed(here, scene.grid, own.wide_closing_mm) & ~here
+            dents[near] |= closed_by(here, scene.grid, own.wide_closing_mm) & ~here
     dents &= ~_drawn_as_something(scene, box)
-    if dents.any():
-        dents = _tissue(image.array[box], dents, solid | trees, grid, _Dark.of(image, box, solid, own))
-    dents = _thick(dents, grid, own.dent_mm)
+    dents = left_out(image.array[box], dents, solid | trees, grid, Dark.of(image, box, solid, own), own.dent_mm)
     whole = np.asarray(fill_voids.fill(solid | (closed & trees) | dents))
     return box, whole & ~scene.mask(box, *NEVER)
 
 
-@dataclass(frozen=True)
-class _Dark:
-    """Values below which there is no tissue, and below which there is gas; how smooth, and how much around a bubble."""
-
-    tissue: float
-    gas: float
-    smoothing_mm: float
-    enclosed_share: float
-
-    @classmethod
-    def of(cls, image: Volume, box: Box, liver: BoolArray, own: FindingRules) -> _Dark:
-        """HU on CT; on MR from the liver's own signal."""
-        if image.quantity is Quantity.HU:
-            return cls(own.dent_least_hu, own.gas_hu, own.smoothing_mm, own.enclosed_share)
-        percent = _usual(image.array[box], liver) / _PER_CENT
-        return cls(percent * own.dent_least_percent, percent * own.gas_percent, own.smoothing_mm, own.enclosed_share)
-
-
-def _usual(values: NDArray[Any], liver: BoolArray) -> float:
-    return float(np.median(values[::2, ::2, ::2][liver[::2, ::2, ::2]])) if liver[::2, ::2, ::2].any() else 0.0
-
-
-def _box_near(lesion: Treated, grid: Grid, reach_mm: float) -> Box | None:
+def box_near(lesion: Treated, grid: Grid, reach_mm: float) -> Box | None:
     """The part of a grid around where a lesion lies now."""
     low, high = lesion.corners_lps_mm()
     corners = np.array(np.meshgrid(*zip(low - reach_mm, high + reach_mm, strict=True), indexing="ij")).reshape(3, 8).T
@@ -223,48 +194,6 @@ def _box_near(lesion: Treated, grid: Grid, reach_mm: float) -> Box | None:
     return k, j, i
 
 
-def _calm(values: NDArray[Any], where: BoolArray, grid: Grid, sigma_mm: float) -> FloatArray:
-    """Values smoothed with those of the same places only, so that fat and lung next to them don't count."""
-    out = np.full(values.shape, -np.inf, dtype=np.float32)
-    hits = [np.flatnonzero(where.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    k, j, i = (slice(max(0, int(h[0]) - 4), int(h[-1]) + 5) for h in hits)
-    inside = where[k, j, i]
-    sigma = sigma_mm / grid.spacing_mm
-    weight = gaussian_filter(inside.astype(np.float32), sigma, truncate=2.0)
-    total = gaussian_filter(np.where(inside, values[k, j, i], 0).astype(np.float32), sigma, truncate=2.0)
-    out[k, j, i] = total / np.maximum(weight, np.float32(1e-3))
-    return out
-
-
-def _tissue(values: NDArray[Any], dents: BoolArray, liver: BoolArray, grid: Grid, limits: _Dark) -> BoolArray:
-    """What of the dents is tissue, with the bubbles in it.
-
-    What is darker than tissue, smoothed, is fat, air or fluid. Gas makes what lies beside it look so: it is left out of
-    the smoothing, and belongs to the zone where tissue lies around most of it.
-    """
-    gas = binary_dilation(dents & (values < limits.gas)) & dents
-    tissue = dents & ~gas & (_calm(values, dents & ~gas, grid, limits.smoothing_mm) > limits.tissue)
-    bubbles = cc3d.connected_components(gas, connectivity=_FACES)
-    for number, box in enumerate(find_objects(bubbles), start=1):
-        wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
-        bubble = np.asarray(bubbles[wide] == number)
-        around = binary_dilation(bubble) & ~bubble
-        if float((tissue[wide] | liver[wide])[around].mean()) >= limits.enclosed_share:
-            tissue[wide] |= bubble
-    return np.asarray(tissue)
-
-
-def _thick(mask: BoolArray, grid: Grid, least_mm: float) -> BoolArray:
-    """Parts at least so thick: a liver has shallow dents of its own, and ribs make some."""
-    spacing = tuple(float(s) for s in grid.spacing_mm)
-    core = np.asarray(edt.edt(np.ascontiguousarray(np.pad(mask, 1)), anisotropy=spacing))[1:-1, 1:-1, 1:-1]
-    core = core > least_mm / 2
-    if not core.any():
-        return core
-    near = edt.edt(np.ascontiguousarray(~core), anisotropy=spacing) <= least_mm
-    return np.asarray(mask & near)
-
-
 def _drawn_as_something(scene: Scene, box: Box) -> BoolArray:
     """Voxels that belong to a structure other than the liver and its contents, or lie outside the body."""
     known = scene.labels.structures
@@ -273,21 +202,3 @@ def _drawn_as_something(scene: Scene, box: Box) -> BoolArray:
     if Structure.BODY in known:
         found |= scene.labels.array[box] == 0
     return np.asarray(found)
-
-
-def _closed(mask: BoolArray, grid: Grid, radius_mm: float) -> BoolArray:
-    """Closing by a ball, worked out on voxels coarse enough to be quick."""
-    spacing = grid.spacing_mm
-    step_mm = max(float(spacing.max()), (mask.size * grid.voxel_ml * 1000 / _COARSE_VOXELS) ** (1 / 3))
-    steps = np.maximum(1, np.floor(step_mm / spacing)).astype(int)
-    coarse = mask[:: steps[0], :: steps[1], :: steps[2]]
-    pads = [int(p) for p in np.ceil(radius_mm / (spacing * steps)) + 1]
-    size = tuple(float(s) for s in spacing * steps)
-    padded = np.pad(coarse, [(p, p) for p in pads])
-    near = np.asarray(edt.edt(np.ascontiguousarray(~padded), anisotropy=size)) <= radius_mm
-    closed = np.asarray(edt.edt(np.ascontiguousarray(near), anisotropy=size)) > radius_mm
-    inner = closed[tuple(slice(p, n - p) for p, n in zip(pads, padded.shape, strict=True))]
-    index = [
-        np.minimum((np.arange(n) + s // 2) // s, m - 1) for n, s, m in zip(mask.shape, steps, inner.shape, strict=True)
-    ]
-    return np.asarray(inner[np.ix_(*index)])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
-from liverimg.measure.zones.border import signed_mm
+from liverimg.measure.zones.distance import near, signed_mm
 from liverimg.measure.zones.rules import ZoneRules
 from liverimg.measure.zones.site import Treated
 
@@ -58,14 +58,13 @@ def owners_of(
     owners: dict[int, list[str]] = {}
     absent: dict[str, str] = {}
     for lesion in (one for one in treated if one.motion is not None):
-        away = -signed_mm(lesion.on(grid), grid)
-        mine = [
-            part.number for part in parts if float(away[part.mask].min()) <= rules.finding.reach_mm + lesion.error_mm
-        ]
+        place = lesion.on(grid)
+        close = near(place, grid, rules.finding.reach_mm + lesion.error_mm)
+        mine = [part.number for part in parts if (close & part.mask).any()]
         for number in mine:
             owners.setdefault(number, []).append(lesion.id)
         if not mine:
-            absent[lesion.id] = _why_none(parts, away, rules)
+            absent[lesion.id] = _why_none(parts, -signed_mm(place, grid), rules)
     lost = [lesion for lesion in treated if lesion.motion is None]
     free = [part for part in parts if part.number not in owners]
     if len(lost) == 1 and len(free) == 1:

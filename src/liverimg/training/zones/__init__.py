@@ -1,0 +1,1 @@
+"""Training the zone network on crops of treated livers that are made on the fly."""
