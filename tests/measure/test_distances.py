@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from liverimg.core.grid import Grid
 from liverimg.measure.closest import distances_within, least_distances, search_tree
 from liverimg.measure.contact import VesselVoxels
-from liverimg.measure.distances import extent, near_mask, signed_mm, to_mask_mm
+from liverimg.measure.distances import extent, near_mask, to_mask_mm, to_other_side_mm
 from liverimg.measure.parts import numbered_parts
 
 SPACING_MM = np.array([1.6, 0.57, 0.71])
@@ -25,15 +25,15 @@ def blobs(seed: int, shape: tuple[int, int, int] = (17, 23, 29)) -> NDArray[np.b
 def test_signed_distance_is_the_difference_of_both_sides(seed: int) -> None:
     mask, step = blobs(seed), tuple(SPACING_MM.tolist())
     plain = edt.edt(mask, anisotropy=step) - edt.edt(~mask, anisotropy=step)
-    np.testing.assert_array_equal(signed_mm(mask, SPACING_MM), plain)
+    np.testing.assert_array_equal(to_other_side_mm(mask, SPACING_MM), plain)
     turned = mask.transpose(2, 0, 1)
-    np.testing.assert_array_equal(signed_mm(turned, SPACING_MM), signed_mm(turned.copy(), SPACING_MM))
+    np.testing.assert_array_equal(to_other_side_mm(turned, SPACING_MM), to_other_side_mm(turned.copy(), SPACING_MM))
 
 
 def test_signed_distance_without_a_border_is_infinite() -> None:
     whole = np.ones((3, 4, 5), dtype=bool)
-    assert (signed_mm(whole, SPACING_MM) == np.inf).all()
-    assert (signed_mm(~whole, SPACING_MM) == -np.inf).all()
+    assert (to_other_side_mm(whole, SPACING_MM) == np.inf).all()
+    assert (to_other_side_mm(~whole, SPACING_MM) == -np.inf).all()
 
 
 def test_what_lies_outside_the_near_box_is_farther_than_the_reach() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from liverimg.core.boxes import box_of
 from liverimg.core.grid import Grid
 from liverimg.files.tables import read_table
 from liverimg.measure.settings import MeasureSettings
-from liverimg.registration.resample import box_of, sampled, thinned, thinned_onto, window_of
+from liverimg.registration.resample import sampled, thinned, thinned_onto, window_of
 from liverimg.registration.translation import find_translation
 
 RULES = MeasureSettings.from_table(read_table("measure")).alignment.translation

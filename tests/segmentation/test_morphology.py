@@ -3,7 +3,8 @@ import edt
 import numpy as np
 import pytest
 
-from liverimg.segmentation.morphology import box_of, largest_piece, near
+from liverimg.core.boxes import box_of
+from liverimg.segmentation.morphology import largest_piece, near
 
 
 def test_distance_is_in_millimetres_along_each_axis() -> None:

@@ -11,12 +11,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.errors import GridMismatchError
 from liverimg.core.grid import Grid
 from liverimg.core.volume import read_only
 
 BoolArray = NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
 _VALUES = 256
 _BITS = 32
 _AT_ONCE = 1 << 21

@@ -15,10 +15,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from liverimg.core.boxes import Box
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.measure import hepatic_branches, portal_branches
 from liverimg.measure.portal_branches import Marks
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 from liverimg.measure.subject import Body
 from liverimg.measure.supply import believed, liver_places
 from liverimg.measure.trees import Cells, IntArray, cells_of

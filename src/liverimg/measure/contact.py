@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
 from liverimg.measure.calibre import Calibre
-from liverimg.measure.distances import extent, signed_mm
+from liverimg.measure.distances import extent, to_other_side_mm
 from liverimg.measure.lesions import LesionMask
-from liverimg.measure.scene import Box
 
 _RAYS = 72
 _STEP_MM = 1.0
@@ -182,7 +182,7 @@ def _to_wall_mm(vessel: BoolArray, spacing: FloatArray) -> FloatArray:
 
 
 def _outward_mm(mask: BoolArray, spacing: FloatArray) -> FloatArray:
-    return np.negative(signed_mm(mask, spacing), dtype=np.float64)
+    return np.negative(to_other_side_mm(mask, spacing), dtype=np.float64)
 
 
 def contact_with(near: Neighbourhood, start: Calibre, doubt: Doubt) -> Contact:

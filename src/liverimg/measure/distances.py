@@ -6,8 +6,9 @@ import edt
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box, box_of
 from liverimg.core.grid import FloatArray
-from liverimg.core.labels import BoolArray, Box
+from liverimg.core.labels import BoolArray
 
 
 def to_outside_mm(mask: BoolArray, spacing_mm: FloatArray) -> NDArray[np.float32]:
@@ -46,13 +47,12 @@ def near_mask(mask: BoolArray, spacing_mm: FloatArray, reach_mm: float) -> tuple
 
 def extent(mask: BoolArray) -> Box:
     """The box around the voxels of a mask that has some."""
-    flat = np.any(mask, axis=2)
-    held = [np.flatnonzero(line) for line in (np.any(flat, axis=1), np.any(flat, axis=0), np.any(mask, axis=(0, 1)))]
-    k, j, i = (slice(int(h[0]), int(h[-1]) + 1) for h in held)
-    return k, j, i
+    box = box_of(mask)
+    assert box is not None
+    return box
 
 
-def signed_mm(mask: BoolArray, spacing_mm: FloatArray) -> NDArray[np.float32]:
+def to_other_side_mm(mask: BoolArray, spacing_mm: FloatArray) -> NDArray[np.float32]:
     """From each voxel to the nearest voxel centre on the other side of a mask's border, positive inside.
 
     Inside and outside are two labels of one transform, which takes each voxel to the nearest of another label: bit for

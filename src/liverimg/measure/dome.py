@@ -7,10 +7,11 @@ from math import ceil
 import edt
 import numpy as np
 
+from liverimg.core.boxes import Box
 from liverimg.core.labels import BoolArray, LabelQuality, Structure
 from liverimg.measure.liver import LiverBody
 from liverimg.measure.proximity import OutsideSource
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 
 _OVER_THE_DOME = (Structure.LUNG, Structure.HEART)
 _COARSE_MM = 3.0

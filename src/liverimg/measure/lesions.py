@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap, Structure
 from liverimg.core.measurement import Point
 from liverimg.measure.parts import numbered_parts
-from liverimg.measure.scene import Box, boxes_of
+from liverimg.measure.scene import boxes_of
 from liverimg.measure.surface import stack_axis
 
 

@@ -8,11 +8,12 @@ import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
 from liverimg.measure.distances import to_mask_mm, to_outside_mm
 from liverimg.measure.lesions import LesionMask
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 from liverimg.measure.settings import MeasureSettings
 
 TREES_IN_LIVER = (Structure.HEPATIC_VEIN, Structure.PORTAL_VEIN, Structure.BILE_DUCT)

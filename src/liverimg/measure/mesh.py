@@ -17,7 +17,7 @@ from skimage.measure import marching_cubes
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
-from liverimg.measure.distances import signed_mm
+from liverimg.measure.distances import to_other_side_mm
 from liverimg.measure.surface import blob_surface
 
 _PAD = 3
@@ -106,7 +106,7 @@ def structure_mesh(mask: BoolArray, grid: Grid, *, pitch_mm: float, smoothing: f
 
 def _smooth_distance(mask: BoolArray, spacing_mm: FloatArray, smoothing: float) -> NDArray[np.float32]:
     """Signed distance to the border in mm, positive inside, smoothed; every voxel centre keeps its side."""
-    distance = signed_mm(mask, spacing_mm)
+    distance = to_other_side_mm(mask, spacing_mm)
     finest = float(spacing_mm.min())
     smooth = gaussian_filter(np.asarray(distance, dtype=np.float32), smoothing * finest / spacing_mm)
     # Where smoothing would take a voxel to the other side, as in a vessel one voxel wide, it is left out.

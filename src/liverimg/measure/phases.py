@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
 from liverimg.core.motion import RigidMotion
@@ -26,7 +27,7 @@ from liverimg.measure.rules import AlignmentRules
 from liverimg.measure.scene import Scene
 from liverimg.registration.liver_view import carried
 from liverimg.registration.phase_motion import LiverCubes, PlacedLiver, place_liver, place_part, spread_points
-from liverimg.registration.resample import UNMOVED, Millimetres, Window, sampled, thinned, window_of
+from liverimg.registration.resample import UNMOVED, Millimetres, sampled, thinned, window_of
 from liverimg.registration.translation import Translation, find_translation
 
 FloatArray = NDArray[np.float32]
@@ -226,11 +227,11 @@ def _coarse(volume: Volume, grid: Grid, shift_lps_mm: Millimetres) -> FloatArray
     return values
 
 
-def _cut(volume: Volume, window: Window) -> tuple[NDArray[Any], Grid]:
+def _cut(volume: Volume, window: Box) -> tuple[NDArray[Any], Grid]:
     part = volume.array[window]
     return part, volume.grid.cropped([w.start for w in window], (part.shape[0], part.shape[1], part.shape[2]))
 
 
-def liver_near(scene: Scene, box: Window) -> BoolArray:
+def liver_near(scene: Scene, box: Box) -> BoolArray:
     """The liver of the labels in a box, with all that lies in it."""
     return scene.mask(box, *LIVER_CONTENTS, *TREES_IN_LIVER, Structure.GALLBLADDER)

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.measure.closest import least_distances, search_tree
 from liverimg.measure.lesions import LesionMask
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 from liverimg.measure.surface import DRAWN_IN_PIXELS, Relief, Surface, border_voxels, pitch_mm
 
 _TOUCHING_VOXELS = 0.75  # nearer than this, in voxels, a centre and a surface count as neighbours

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray, LabelQuality, Structure
 from liverimg.measure.band import direction, quadrature, surface_error_mm
@@ -22,7 +23,7 @@ from liverimg.measure.proximity import (
     nearest_in,
     nearest_to,
 )
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.trees import Cells
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.study import Phase
-from liverimg.measure.distances import signed_mm, to_outside_mm
+from liverimg.measure.distances import to_other_side_mm, to_outside_mm
 from liverimg.measure.phases import PhaseImage, liver_near, refined
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 from liverimg.measure.subject import Body, Subject
 
 FloatArray = NDArray[np.float32]
@@ -133,7 +134,7 @@ def _strided(grid: Grid, every: NDArray[np.int_]) -> Grid:
 
 def _depth_mm(mask: BoolArray, grid: Grid) -> FloatArray:
     half = _HALF * float(grid.spacing_mm.min())
-    signed = signed_mm(mask, grid.spacing_mm)
+    signed = to_other_side_mm(mask, grid.spacing_mm)
     return np.asarray(np.where(mask, signed - half, signed + half), dtype=np.float32)
 
 

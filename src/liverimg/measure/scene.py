@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap, Structure
 from liverimg.core.orientation import Orientation
 
 _LABEL_VALUES = 256  # of an unsigned byte
-
-Box = tuple[slice, slice, slice]
 
 
 def boxes_of(labels: LabelMap) -> dict[int, Box]:

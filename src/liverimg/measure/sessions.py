@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import label as connected
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import Point
@@ -21,7 +22,7 @@ from liverimg.measure.distances import extent, near_mask
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.liver import LiverBody
 from liverimg.measure.partition import LabelArray, cut
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 
 _HALF = 0.5
 

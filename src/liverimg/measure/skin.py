@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.distance import cdist
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.volume import Volume
 from liverimg.measure.closest import distances_within, search_tree
-from liverimg.measure.distances import signed_mm
+from liverimg.measure.distances import to_other_side_mm
 from liverimg.measure.lesions import LesionMask
 from liverimg.measure.outline import Outline, coarse_outline
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 from liverimg.measure.settings import MeasureSettings
 
 IndexArray = NDArray[np.intp]
@@ -272,7 +273,7 @@ def _smooth_level(block: BoolArray, spacing_mm: FloatArray) -> NDArray[np.float6
     Smoothing draws a round surface inward by half the kernel's variance times its curvature. Smoothing once more shows
     by how much, and it is given back.
     """
-    signed = signed_mm(np.pad(block, _PAD, mode="edge"), spacing_mm).astype(np.float64)
+    signed = to_other_side_mm(np.pad(block, _PAD, mode="edge"), spacing_mm).astype(np.float64)
     sigma = _SMOOTHING * spacing_mm.min() / spacing_mm
     once = gaussian_filter(signed, sigma)
     smooth = 2 * once - gaussian_filter(once, sigma)

@@ -27,7 +27,7 @@ from skimage.measure import find_contours
 
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray
-from liverimg.measure.distances import signed_mm
+from liverimg.measure.distances import to_other_side_mm
 
 ComplexArray = NDArray[np.complex128]
 
@@ -143,7 +143,7 @@ def _deepest(distance: FloatArray, slices: NDArray[np.intp], tree: cKDTree, scal
 
 
 def _pixel_distance(mask: BoolArray, scale: FloatArray) -> FloatArray:
-    return signed_mm(mask, scale).astype(np.float64)
+    return to_other_side_mm(mask, scale).astype(np.float64)
 
 
 def _shifted(rough: FloatArray, near: NDArray[np.intp], exact: FloatArray) -> FloatArray:

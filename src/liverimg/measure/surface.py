@@ -25,7 +25,7 @@ from skimage.measure import find_contours, marching_cubes
 
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
-from liverimg.measure.distances import signed_mm
+from liverimg.measure.distances import to_other_side_mm
 from liverimg.measure.stack_field import refined, stack_field
 
 _BLOB_PAD = 3
@@ -166,7 +166,7 @@ class Relief:
     def of(cls, mask: BoolArray, grid: Grid) -> Relief:
         """Takes the distances; the edge of the array is not a surface: a structure that leaves it is open there."""
         padded = np.pad(mask, _STRUCTURE_PAD, mode="edge")
-        return cls(padded, signed_mm(padded, grid.spacing_mm), grid)
+        return cls(padded, to_other_side_mm(padded, grid.spacing_mm), grid)
 
     @property
     def inside_mm(self) -> NDArray[np.float32]:

@@ -15,12 +15,12 @@ from enum import IntEnum, auto
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelQuality, Structure
 from liverimg.measure.approach import ApproachSettings
 from liverimg.measure.band import surface_error_mm
 from liverimg.measure.parts import numbered_parts
-from liverimg.measure.scene import Box
 from liverimg.measure.skin import Skin
 from liverimg.measure.subject import Body
 

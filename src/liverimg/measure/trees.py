@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import Structure
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 
 IntArray = NDArray[np.int64]
 

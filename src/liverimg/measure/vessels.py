@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.measurement import Measured, Measurement, NotMeasured, Point
@@ -19,7 +20,6 @@ from liverimg.measure.overlap import Overlap, overlap_with
 from liverimg.measure.proximity import MaskSource
 from liverimg.measure.reach import Around, Nowhere, Place, half_width_mm
 from liverimg.measure.rules import NearnessRules
-from liverimg.measure.scene import Box
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.surface import pitch_mm
 

@@ -10,7 +10,7 @@ import numpy as np
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.measure.band import quadrature, surface_error_mm
-from liverimg.measure.distances import signed_mm
+from liverimg.measure.distances import to_other_side_mm
 from liverimg.measure.skin import IndexArray
 from liverimg.measure.subject import Body, Subject
 from liverimg.measure.tissue import BLOCKING, Codes, Tissue, TissueGrid, drawn_error_mm
@@ -114,7 +114,7 @@ class _Gaps:
         low = np.clip(index.min(axis=0).astype(np.intp) - _MARGIN_CELLS, 0, shape - 1)
         high = np.clip(index.max(axis=0).astype(np.intp) + _MARGIN_CELLS + 1, 1, shape)
         codes = tissue.codes[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        signed = -signed_mm(codes >= Tissue.BONE, tissue.grid.spacing_mm)
+        signed = -to_other_side_mm(codes >= Tissue.BONE, tissue.grid.spacing_mm)
         # Distances run to the middle of the next cell, half a cell beyond the border: half of its widest side, so that
         # where cells are long nothing is called surely blocked or surely free too soon.
         nearer = np.maximum(np.abs(signed) - np.float32(tissue.grid.spacing_mm.max() / 2), 0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from liverimg.core.boxes import box_of
 from liverimg.core.grid import FloatArray
 from liverimg.core.labels import BoolArray
 from liverimg.core.motion import RigidMotion
@@ -15,7 +16,6 @@ from liverimg.core.rows import filled
 from liverimg.registration.liver_view import LiverView, carried
 from liverimg.registration.motion_field import MotionField
 from liverimg.registration.pieces import FoundPieces
-from liverimg.registration.resample import box_of
 
 
 @dataclass(frozen=True)

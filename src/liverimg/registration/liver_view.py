@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from liverimg.core.boxes import box_of
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
 from liverimg.core.motion import RigidMotion
 from liverimg.core.rows import filled
 from liverimg.core.volume import Volume
-from liverimg.registration.resample import box_of, sampled, thinned, thinned_onto
+from liverimg.registration.resample import sampled, thinned, thinned_onto
 
 FloatArray = NDArray[np.float32]
 _HALF = 0.5

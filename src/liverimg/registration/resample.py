@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 
 FloatArray = NDArray[np.float32]
 Millimetres = tuple[float, float, float]
-Window = tuple[slice, slice, slice]
 
 UNMOVED: Millimetres = (0.0, 0.0, 0.0)
 _RIM = 2  # voxels around a window, so that interpolation and averaging at its border see what lies beyond
@@ -61,7 +61,7 @@ def sampled(
     return found, seen
 
 
-def window_of(onto: Grid, grid: Grid, *, shift_lps_mm: Millimetres = UNMOVED) -> Window | None:
+def window_of(onto: Grid, grid: Grid, *, shift_lps_mm: Millimetres = UNMOVED) -> Box | None:
     """The part of ``grid`` that the voxels of another grid fall into, with a small rim; None where they do not meet."""
     ends = [(0, n - 1) for n in onto.shape]
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(8, 3)
@@ -72,17 +72,6 @@ def window_of(onto: Grid, grid: Grid, *, shift_lps_mm: Millimetres = UNMOVED) ->
         return None
     k, j, i = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     return k, j, i
-
-
-def box_of(mask: NDArray[np.bool_]) -> Window | None:
-    """The part of an array that holds all voxels of a mask; None where it is empty."""
-    along = np.flatnonzero(mask.any(axis=(1, 2)))
-    if not len(along):
-        return None
-    k = slice(int(along[0]), int(along[-1]) + 1)
-    plane = np.logical_or.reduce(mask[k], axis=0)
-    j, i = (np.flatnonzero(plane.any(axis=axis)) for axis in (1, 0))
-    return k, slice(int(j[0]), int(j[-1]) + 1), slice(int(i[0]), int(i[-1]) + 1)
 
 
 def thinned(array: NDArray[Any], grid: Grid, *, spacing_mm: float) -> tuple[FloatArray, Grid]:

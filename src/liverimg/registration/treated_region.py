@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from liverimg.core.boxes import box_of
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray
 from liverimg.registration.judgement import JudgementRules
 from liverimg.registration.liver_view import LiverView
-from liverimg.registration.resample import box_of
 
 _MOST_POINTS = 80
 _RIM_VOXELS = 2

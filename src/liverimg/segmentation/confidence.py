@@ -17,11 +17,11 @@ import edt
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, Structure
 
 FloatArray = NDArray[np.float32]
-Box = tuple[slice, slice, slice]
 
 # The liver's surface is that of the organ: what lies in it makes no border.
 WHOLE_LIVER = (*LIVER_CONTENTS, Structure.HEPATIC_VEIN, Structure.PORTAL_VEIN, Structure.BILE_DUCT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.segmentation.bundle import Bundle, Pass
 from liverimg.segmentation.confidence import WHOLE_LIVER, calibrated_percent
@@ -15,7 +16,6 @@ from liverimg.segmentation.resample import Enlarger
 
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
-Box = tuple[slice, slice, slice]
 Gate = Callable[[int, tuple[slice, slice]], NDArray[np.bool_]]
 # The fine pass may move the liver's border only where the coarse pass thinks at least this of liver.
 _COARSE_SUPPORT = 0.08

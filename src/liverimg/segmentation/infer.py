@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.errors import InputRefusedError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LabelMap, Structure
@@ -17,7 +18,7 @@ from liverimg.core.orientation import Orientation
 from liverimg.core.study import Phase
 from liverimg.core.volume import Volume, read_only
 from liverimg.segmentation.bundle import Bundle, Pass
-from liverimg.segmentation.drawing import Box, ByteArray, FloatArray, PassOutput, enlarged_labels, merge, supported_by
+from liverimg.segmentation.drawing import ByteArray, FloatArray, PassOutput, enlarged_labels, merge, supported_by
 from liverimg.segmentation.intensity import UNSEEN, limits, scaled
 from liverimg.segmentation.memory import require_memory, told_when_short
 from liverimg.segmentation.phases import AlignmentRules, PlacedPhase, averaged_onto, place

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 BoolArray = NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
 
 # Every so many voxels along k, j, i are asked which piece is the largest.
 _SAMPLED: Final = (4, 16, 16)
@@ -81,20 +80,3 @@ def _shifted(by: int, size: int) -> tuple[slice, slice]:
     if abs(by) >= size:
         return slice(0, 0), slice(0, 0)
     return (slice(by, size), slice(0, size - by)) if by >= 0 else (slice(0, size + by), slice(-by, size))
-
-
-def box_of(mask: BoolArray, *, pad: Sequence[int] = (0, 0, 0)) -> Box | None:
-    """The box around the voxels of a mask, with some room within the array; None where there are none."""
-    found: list[slice] = []
-    for axis in range(3):
-        # What the axes before have cut off need not be gone through again.
-        part = mask[tuple(found)]
-        occupied = np.flatnonzero(part.any(axis=tuple(a for a in range(3) if a != axis)))
-        if len(occupied) == 0:
-            return None
-        found.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
-    k, j, i = (
-        slice(max(0, s.start - room), min(size, s.stop + room))
-        for s, room, size in zip(found, pad, mask.shape, strict=True)
-    )
-    return k, j, i

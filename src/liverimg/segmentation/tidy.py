@@ -11,8 +11,9 @@ import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import box_of
 from liverimg.core.labels import LIVER_CONTENTS, LabelMap, Structure
-from liverimg.segmentation.morphology import box_of, largest_piece, near
+from liverimg.segmentation.morphology import largest_piece, near
 
 _FULL_NEIGHBOURHOOD = 26
 # Vessels, ducts and tumours lie inside the liver: it is one piece only together with them.

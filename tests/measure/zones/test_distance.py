@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from liverimg.core.boxes import box_of
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
-from liverimg.measure.zones.distance import box_of, deeper, depth_mm, grown, level_in, level_of, near, signed_mm
+from liverimg.measure.zones.distance import deeper, depth_mm, grown, level_in, level_of, near, signed_mm
 
 
 @pytest.fixture(params=range(12))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import FloatArray, Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.measure.branches import NamedTree, PartSource, name_trees
 from liverimg.measure.reach import unseen
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 from liverimg.measure.segment_map import AnySegments
 from liverimg.measure.segments import find_segments
 from liverimg.measure.strays import rough_width_mm

@@ -17,15 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 
+from liverimg.core.boxes import Box, box_of
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, Structure
 from liverimg.core.study import Phase
 from liverimg.measure.parts import counted_parts
 from liverimg.measure.phases import PhaseImage, refined
-from liverimg.measure.scene import Box
 from liverimg.measure.zones.distance import (
     away_mm,
-    box_of,
     depth_mm,
     level_in,
     level_of,

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap, Structure
 from liverimg.core.nearest import on_grid
@@ -22,11 +23,10 @@ from liverimg.core.zone_view import ZoneView
 from liverimg.core.zones import ZoneMap
 from liverimg.measure.parts import counted_parts
 from liverimg.measure.phases import PhaseImage
-from liverimg.measure.scene import Box
 from liverimg.measure.zones.border import Patch, hanging_on
 from liverimg.measure.zones.distance import level_of, signed_mm
-from liverimg.measure.zones.finding import Search, search
-from liverimg.measure.zones.finish import NO_LIVER, Drawn, as_map, box_around, finished, nothing
+from liverimg.measure.zones.finding import Search, looked_at
+from liverimg.measure.zones.finish import Drawn, as_map, box_around, finished, nothing
 from liverimg.measure.zones.rules import ZoneRules
 from liverimg.measure.zones.site import Site, Treated
 from liverimg.measure.zones.sorting import Group, Part, grouped, owners_of
@@ -103,12 +103,10 @@ def find_zones_by_model(
         rules: Constants.
         model: What draws.
     """
-    site = Site.of(image, labels, phases, treated, rules)
-    if site is None:
-        return nothing(labels, treated, NO_LIVER)
-    found = search(site)
-    if isinstance(found, str):
-        return nothing(labels, treated, found)
+    seen = looked_at(image, labels, phases, treated, rules)
+    if isinstance(seen, str):
+        return nothing(labels, treated, seen)
+    site, found = seen
     known = [lesion for lesion in treated if lesion.motion is not None]
     levels = _levels(site, known)
     opinions = {one.id: _opinion(site, one, known, levels, model) for one in known}

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 
+from liverimg.core.boxes import Box, box_of
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
 from liverimg.core.volume import Quantity, Volume
 from liverimg.measure.parts import counted_parts
-from liverimg.measure.scene import Box
-from liverimg.measure.zones.distance import away_mm, box_of, deeper, grown
+from liverimg.measure.zones.distance import away_mm, deeper, grown
 from liverimg.measure.zones.rules import FindingRules
 
 FloatArray = NDArray[np.float32]

@@ -10,22 +10,16 @@ from __future__ import annotations
 import edt
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects, gaussian_filter
+from scipy.ndimage import gaussian_filter
 
+from liverimg.core.boxes import Box, box_of
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
-from liverimg.measure.scene import Box
 
 FloatArray = NDArray[np.float32]
 
 _TRUNCATE = 3.0  # of a Gaussian, in standard deviations
 _LEAST_WEIGHT = 1e-3
-
-
-def box_of(mask: BoolArray) -> Box | None:
-    """Bounding box of a mask; None of an empty one."""
-    boxes = find_objects(np.ascontiguousarray(mask).view(np.uint8))
-    return boxes[0] if boxes else None
 
 
 def grown(box: Box, beyond_mm: float, grid: Grid, shape: tuple[int, ...]) -> Box:

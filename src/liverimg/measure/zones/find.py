@@ -15,8 +15,8 @@ from liverimg.core.volume import Volume
 from liverimg.core.zones import ZoneMap
 from liverimg.measure.phases import PhaseImage
 from liverimg.measure.zones.border import Border, Patch, find_border
-from liverimg.measure.zones.finding import Search, pieces, search
-from liverimg.measure.zones.finish import NO_LIVER, RULE, Drawn, as_map, box_around, finished, nothing
+from liverimg.measure.zones.finding import Search, looked_at, pieces
+from liverimg.measure.zones.finish import RULE, Drawn, as_map, box_around, finished, nothing
 from liverimg.measure.zones.notes import SURFACE_SHARE, at_surface
 from liverimg.measure.zones.rules import ZoneRules
 from liverimg.measure.zones.site import Site, Treated
@@ -39,12 +39,10 @@ def find_zones(
         treated: The earlier study's lesions.
         rules: Constants.
     """
-    site = Site.of(image, labels, phases, treated, rules)
-    if site is None:
-        return nothing(labels, treated, NO_LIVER)
-    found = search(site)
-    if isinstance(found, str):
-        return nothing(labels, treated, found)
+    seen = looked_at(image, labels, phases, treated, rules)
+    if isinstance(seen, str):
+        return nothing(labels, treated, seen)
+    site, found = seen
     parts = pieces(found, least_ml=rules.finding.least_ml, least_depth_mm=rules.finding.least_depth_mm)
     owners, absent = owners_of(parts, found.grid, treated, rules)
     # A region that no lesion's place explains is shown only while a lesion's place is unknown.

@@ -7,22 +7,25 @@ proportion to how far the liver's rise stands out of their noise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter
 
+from liverimg.core.boxes import box_of
 from liverimg.core.grid import Grid
-from liverimg.core.labels import BoolArray, Structure
+from liverimg.core.labels import BoolArray, LabelMap, Structure
 from liverimg.core.nearest import on_grid
 from liverimg.core.study import Phase
+from liverimg.core.volume import Volume
 from liverimg.measure.parts import counted_parts
 from liverimg.measure.phases import PhaseImage
-from liverimg.measure.zones.distance import away_mm, box_of, deeper, depth_mm, most_in
+from liverimg.measure.zones.distance import away_mm, deeper, depth_mm, most_in
 from liverimg.measure.zones.film import Film
-from liverimg.measure.zones.site import Site
+from liverimg.measure.zones.rules import ZoneRules
+from liverimg.measure.zones.site import Site, Treated
 from liverimg.measure.zones.sorting import Part
 from liverimg.registration.resample import sampled, thinned, window_of
 
@@ -36,6 +39,7 @@ _INLIER = 2.5  # standard deviations
 _FEWEST_VOXELS = 200
 _HALF = 0.5
 _PER_CENT = 100.0
+_NO_LIVER = "no liver is drawn in the later study, so there is nothing to look for it in"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,29 @@ class Reading:
     values: FloatArray
     level: FloatArray
     noise: float
+
+
+def looked_at(
+    image: Volume,
+    labels: LabelMap,
+    phases: Mapping[Phase, PhaseImage],
+    treated: Sequence[Treated],
+    rules: ZoneRules,
+) -> tuple[Site, Search] | str:
+    """The later study, and what of it does not enhance; or why no zone can be told in it.
+
+    Args:
+        image: The later study's reference.
+        labels: On its grid: the liver, and whatever else is known.
+        phases: The later study's images by contrast phase, the reference among them.
+        treated: The earlier study's lesions.
+        rules: Constants.
+    """
+    site = Site.of(image, labels, phases, treated, rules)
+    if site is None:
+        return _NO_LIVER
+    found = search(site)
+    return found if isinstance(found, str) else (site, found)
 
 
 def search(site: Site) -> Search | str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray, LabelMap
 from liverimg.core.orientation import Orientation
 from liverimg.core.zones import Focus, Zone, ZoneMap
-from liverimg.measure.scene import Box
 from liverimg.measure.zones.around import Place
 from liverimg.measure.zones.border import Patch, tidied
 from liverimg.measure.zones.foci import Found, find_foci
@@ -22,7 +22,6 @@ from liverimg.measure.zones.site import Site, Treated
 from liverimg.measure.zones.sorting import FIRST_FOCUS, Group
 
 RULE = "rule"
-NO_LIVER = "no liver is drawn in the later study, so there is nothing to look for it in"
 _NOT_DRAWN = (
     "no region without enhancement could be drawn at its place, or no liver beside it tells where one would end"
 )

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import box_of
 from liverimg.core.grid import Grid
 from liverimg.core.labels import BoolArray
 from liverimg.measure.parts import counted_parts
-from liverimg.measure.zones.distance import away_mm, box_of, depth_mm, grown, most_in
+from liverimg.measure.zones.distance import away_mm, depth_mm, grown, most_in
 from liverimg.measure.zones.rules import NeckRules
 
 

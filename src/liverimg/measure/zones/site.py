@@ -9,6 +9,7 @@ import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 
+from liverimg.core.boxes import Box
 from liverimg.core.errors import GridMismatchError
 from liverimg.core.grid import Grid
 from liverimg.core.labels import LIVER_CONTENTS, BoolArray, LabelMap, Structure
@@ -18,7 +19,7 @@ from liverimg.core.study import Phase
 from liverimg.core.volume import Quantity, Volume
 from liverimg.measure.liver import TREES_IN_LIVER, LiverBody
 from liverimg.measure.phases import PhaseImage, place_phases
-from liverimg.measure.scene import Box, Scene
+from liverimg.measure.scene import Scene
 from liverimg.measure.zones.dents import Dark, closed_by, left_out
 from liverimg.measure.zones.rules import ZoneRules
 
